@@ -1,0 +1,139 @@
+"""What a network is to the simulator: matrix layers, and the exported graph that hosts them. Describes, never computes.
+
+Three values: `Network` (float weights, from a front end), `QuantizedNetwork` (integers with scales, from
+`xbar.quantize`) and the `Precision` that leads from one to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from xbar.settings import Settings
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+
+class Precision(Settings):
+    """How weights and activations become integers (DESIGN section 5, the numbers contract).
+
+    `weight_bits` counts the sign: 8 bits are the integers -127 .. 127. `input_bits` are unsigned (0 .. 2^b - 1) where
+    calibration saw no negative value, else two's complement.
+    """
+
+    weight_bits: int = Field(8, ge=2, le=16)
+    input_bits: int = Field(8, ge=1, le=16)
+    weights: Literal["uniform", "dynamic_fixed_point", "one_level"] = "uniform"
+    granularity: Literal["layer", "channel"] = "channel"
+    inputs: Literal["uniform", "dynamic_fixed_point"] = "uniform"
+    input_range: Literal["max", "percentile", "mse"] = "max"
+    percentile: float | None = Field(None, gt=50, le=100)
+
+    @model_validator(mode="after")
+    def _nothing_inert(self) -> Precision:
+        if self.input_range == "percentile" and self.percentile is None:
+            raise ValueError("input_range: percentile needs `percentile`, for example percentile: 99.9")
+        if self.input_range != "percentile" and self.percentile is not None:
+            raise ValueError(f"percentile has no effect with input_range: {self.input_range}; remove one of the two")
+        return self
+
+
+@dataclass(frozen=True)
+class ConvShape:
+    """Geometry of a convolution over N space axes; each tuple has N entries, `padding` is (before, after) per axis."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class MatrixLayer:
+    """One product with weights, as it stands at one place of the network (BatchNorm already folded in).
+
+    weight: float32 [col_total, row] for a linear layer, [col_total, channel_per_group, *kernel] for a convolution;
+        column j of the crossbar matrix of group g is `weight[g * col + j].ravel()`.
+    bias: float32 [col_total] or None.
+    sources: names of the matrix layers whose results reach this one; empty means the network's input.
+    vectors_per_input: input vectors (MVMs) that one network input gives this layer.
+    """
+
+    name: str
+    node: str
+    weight: np.ndarray
+    bias: np.ndarray | None
+    conv: ConvShape | None
+    groups: int
+    sources: tuple[str, ...]
+    vectors_per_input: int
+    input_elements: int  # activations that one network input gives this layer (the feature map, before unrolling)
+    tied_to: str | None = None  # an earlier layer that uses the same weights
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the unrolled matrix of one group: the fan-in of one output."""
+        return int(np.prod(self.weight.shape[1:]))
+
+    @property
+    def n_cols(self) -> int:
+        """Columns of the unrolled matrix of one group."""
+        return self.weight.shape[0] // self.groups
+
+
+@dataclass(frozen=True)
+class DigitalNode:
+    """A node of the graph that runs in torch, with the reason in words."""
+
+    name: str
+    op: str
+    reason: str
+    ops_per_input: int  # elementary operations for one network input
+    kind: Literal["activation", "pooling", "other"]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A traced network: the exported graph (the digital host), the nodes that crossbars take over, and what stays.
+
+    bypass: nodes that hand on their first argument (BatchNorm folded into the layer before).
+    fixed_batch: the batch size the graph insists on, or None where any batch runs.
+    input_shape: shape of one input, without the batch axis (of the first argument).
+    """
+
+    name: str
+    exported: ExportedProgram
+    layers: tuple[MatrixLayer, ...]
+    bypass: tuple[str, ...]
+    digital: tuple[DigitalNode, ...]
+    input_shape: tuple[int, ...]
+    fixed_batch: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedLayer:
+    """A matrix layer in integers: weight = weight_q * weight_scale, input = input_q * input_scale.
+
+    weight_q: int32, laid out as `layer.weight`; weight_scale: float64 [1] (per layer) or [col_total] (per channel).
+    """
+
+    layer: MatrixLayer
+    weight_q: np.ndarray
+    weight_scale: np.ndarray
+    weight_bits: int
+    input_scale: float
+    input_bits: int
+    input_signed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedNetwork:
+    """A network whose matrix layers are integers; the rest of the graph is as it was."""
+
+    network: Network
+    layers: tuple[QuantizedLayer, ...]
+    precision: Precision

@@ -1,0 +1,123 @@
+"""What mapping emits and the engines run: integer weights as cell levels, cut into blocks and placed on crossbars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from xbar.network import ConvShape, Network
+
+
+@dataclass(frozen=True)
+class AdcSetting:
+    """How the column sums of one layer become codes; all tuples are [slice].
+
+    `clip`: code = min(y, 2^bits - 1), the LSB is one cell step.
+    `range`: LSB = max(1, full_scale / (2^bits - 1)) cell steps; code = min(floor(y / LSB + 1/2), 2^bits - 1), computed in
+    integers; full_scale None means that it must be calibrated first.
+    `ideal`: code = y; bits and full_scale are None.
+    The unit column of offset encodings is read with `unit_bits` in clip mode.
+    """
+
+    mode: Literal["clip", "range", "ideal"]
+    bits: tuple[int, ...] | None
+    full_scale: tuple[int, ...] | None
+    unit_bits: int | None
+
+
+@dataclass(frozen=True)
+class Block:
+    """One crossbar's worth of a layer: which part of which planes it holds, and where it sits (replica 0).
+
+    A crossbar holds columns `cols` (within a group) of the planes `planes` for the row block `row_block` of each of
+    `groups`; groups lie on the diagonal, so several small groups share a crossbar.
+    """
+
+    planes: tuple[int, ...]
+    groups: tuple[int, int]  # first, last + 1
+    row_block: int
+    cols: tuple[int, int]  # first, last + 1
+    n_rows: int  # word lines used
+    n_cols: int  # bit lines used, without the unit column
+    tile: int
+    core: int  # within the tile
+    crossbar: int  # within the core
+
+
+@dataclass(frozen=True)
+class VectorEvents:
+    """Events that one input vector (MVM) always causes in a layer, whatever its values. `conversions` is [slice]."""
+
+    array_reads: int
+    row_pulses: int
+    conversions: tuple[int, ...]
+    unit_conversions: int
+    tile_adds: int
+    buffer_read_bits: int
+    buffer_write_bits: int
+    bus_bits: int
+    active_row_weight: int  # crossbars of a layer that see each word line: active_rows = this * non-zero digits
+
+
+@dataclass(frozen=True, eq=False)
+class LayerProgram:
+    """One matrix layer on crossbars.
+
+    cells: uint8 [plane, group, row, col], the level of every cell; a plane is one slice of one polarity.
+    plane_slice: [plane] the slice (0 = least significant) that the plane belongs to.
+    plane_sign: int8 [plane, row_block, group, col], +1 or -1 (the negative polarity, and ISAAC's flipped columns).
+    unit_coef: int64 [row_block, group, col] or None: what to multiply the unit column's sum with. The layer computes
+        out = sum_plane 2^(cell_bits * slice) * sum_block sign * code(x_block . cells) + sum_block unit_coef * code(sum x_block)
+    row_edges: row blocks within a group are row_edges[b] .. row_edges[b+1].
+    replica_tiles: for each replica beyond the first, the tiles that it occupies.
+    """
+
+    name: str
+    node: str
+    conv: ConvShape | None
+    groups: int
+    sources: tuple[str, ...]
+    vectors_per_input: int
+    weight_bits: int
+    weight_scale: np.ndarray
+    bias: np.ndarray | None
+    input_bits: int
+    input_signed: bool
+    input_scale: float
+    cell_bits: int
+    dac_bits: int
+    encoding: str
+    cells: np.ndarray
+    plane_slice: tuple[int, ...]
+    plane_sign: np.ndarray
+    unit_coef: np.ndarray | None
+    row_edges: tuple[int, ...]
+    adc: AdcSetting
+    blocks: tuple[Block, ...]
+    n_replicas: int
+    replica_tiles: tuple[tuple[int, ...], ...]
+    per_vector: VectorEvents
+    link_bits_per_input: int  # bits times hops
+
+    @property
+    def n_slices(self) -> int:
+        return max(self.plane_slice) + 1
+
+    @property
+    def n_pulses(self) -> int:
+        """Pulses of one input vector; the sign bit of signed inputs has a pulse of its own."""
+        magnitude_bits = self.input_bits - self.input_signed
+        return -(-magnitude_bits // self.dac_bits) + self.input_signed
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network compiled for a chip: what the crossbars hold, and the graph that runs the rest."""
+
+    network: Network
+    layers: tuple[LayerProgram, ...]
+    chip_name: str
+    n_tiles_used: int
+    host_ops: dict[str, int]  # per input: activation_ops, pooling_ops, digital_ops, offchip_bits
