@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from xbar.hardware import Chip
 from xbar.network import ConvShape, Network
 
 
@@ -118,6 +119,6 @@ class Program:
 
     network: Network
     layers: tuple[LayerProgram, ...]
-    chip_name: str
+    chip: Chip
     n_tiles_used: int
     host_ops: dict[str, int]  # per input: activation_ops, pooling_ops, digital_ops, offchip_bits

@@ -1,0 +1,1 @@
+"""From a quantized network and a chip to a program: unroll, slice, partition, place, check."""

@@ -1,0 +1,1 @@
+"""Map torch networks onto simulated crossbars."""
