@@ -1,0 +1,141 @@
+"""Many design points in a pool of processes: one line of JSON per finished point, resumable after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xbar.errors import DataError, OutputError, XbarError
+from xbar.sweep.job import Job, run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def sweep(
+    job: Job,
+    grid: Sequence[Mapping[str, str]],
+    out: str | Path,
+    n_workers: int | None = None,
+    on_point: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Run `job` at every point of the grid and return one row per point, in the order of the grid.
+
+    Each finished point is appended to `out` at once, so a killed sweep goes on where it stopped and ends with the same
+    table. A point that breaks a rule (a chip that is too small, say) is a row with `problem` and no figures. Points
+    are recognised by a hash of everything that shapes their result; other lines of the file stay untouched.
+    on_point(done, total) is called after each point.
+    """
+    jobs = [replace(job, settings={**job.settings, **point}) for point in grid]
+    ids = [_identity(j) for j in jobs]
+    file = Path(out)
+    done = {line["id"]: line for line in _finished(file)}
+    todo = [(i, j) for i, j in zip(ids, jobs, strict=True) if i not in done]
+    tell = on_point or (lambda n, total: None)
+    tell(len(jobs) - len(todo), len(jobs))
+    if todo:
+        for line in _computed(todo, min(n_workers or os.cpu_count() or 1, len(todo))):
+            _append(file, line)
+            done[line["id"]] = line
+            tell(sum(i in done for i in ids), len(jobs))
+    return _table(grid, [done[i] for i in ids])
+
+
+def pareto_front(frame: pd.DataFrame, smaller: str, larger: str) -> pd.Series:
+    """Which rows no other row beats: none has both less of `smaller` and more of `larger` (or equal in one)."""
+    ordered = frame.dropna(subset=[smaller, larger]).sort_values([smaller, larger], ascending=[True, False])
+    best = ordered[larger].cummax().shift(fill_value=float("-inf"))
+    front = set(ordered.index[ordered[larger] > best])
+    return frame.index.to_series().isin(front)
+
+
+def _identity(job: Job) -> str:
+    facts = {**job.to_dict(), "model_sha256": None}
+    if job.model != "demo" and Path(job.model).is_file():
+        facts["model_sha256"] = hashlib.sha256(Path(job.model).read_bytes()).hexdigest()
+    if Path(job.chip).is_file():
+        facts["chip_sha256"] = hashlib.sha256(Path(job.chip).read_bytes()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _finished(file: Path) -> list[dict[str, Any]]:
+    """The lines of earlier runs. A last line without its end was being written at a kill: it is cut off."""
+    if not file.exists():
+        _append(file, None)
+        return []
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read as a sweep ({error}); give another -o") from error
+    whole, _, torn = text.rpartition("\n")
+    lines = []
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            lines.append({"id": entry["id"], "metrics": entry["metrics"], "problems": entry["problems"]})
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise DataError(f"{file}:{number}: is not a line of a sweep; remove it or give another -o") from error
+    if torn:
+        with file.open("r+") as stream:
+            stream.truncate(len((whole + "\n").encode()) if whole else 0)
+    return lines
+
+
+def _append(file: Path, line: dict[str, Any] | None) -> None:
+    try:
+        with file.open("a") as stream:
+            if line is not None:
+                stream.write(json.dumps(line) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be written ({error.strerror}); give another -o") from error
+
+
+def _computed(todo: Sequence[tuple[str, Job]], n_workers: int) -> Iterator[dict[str, Any]]:
+    if n_workers == 1:
+        yield from (_point(i, j) for i, j in todo)
+        return
+    threads = max(1, (os.cpu_count() or 1) // n_workers)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_workers, context, _start_worker, (threads,)) as pool:
+        try:
+            for future in as_completed([pool.submit(_point, i, j) for i, j in todo]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start_worker(n_threads: int) -> None:
+    import numba
+    import torch
+
+    torch.set_num_threads(n_threads)
+    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+
+
+def _point(identity: str, job: Job) -> dict[str, Any]:
+    line: dict[str, Any] = {"id": identity, "settings": dict(job.settings), "metrics": {}, "problems": []}
+    try:
+        line["metrics"] = run(job).metrics()
+    except XbarError as error:
+        line["problems"] = list(error.problems)
+    return line
+
+
+def _table(grid: Sequence[Mapping[str, str]], lines: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        {**point, **line["metrics"], "problem": "; ".join(line["problems"])}
+        for point, line in zip(grid, lines, strict=True)
+    ]
+    return pd.DataFrame(rows)
