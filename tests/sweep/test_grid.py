@@ -1,0 +1,34 @@
+"""What `--set` and `--vary` mean."""
+
+from __future__ import annotations
+
+import pytest
+
+from xbar.errors import ConfigError
+from xbar.sweep.grid import grid_of, settings_of
+
+
+def test_the_last_path_changes_fastest() -> None:
+    assert grid_of(["adc.bits=3..4", "crossbar.rows=64,128"]) == [
+        {"adc.bits": "3", "crossbar.rows": "64"},
+        {"adc.bits": "3", "crossbar.rows": "128"},
+        {"adc.bits": "4", "crossbar.rows": "64"},
+        {"adc.bits": "4", "crossbar.rows": "128"},
+    ]
+
+
+def test_a_list_in_brackets_is_one_value() -> None:
+    assert grid_of(["adc.bits=[3,3,3,1],8"]) == [{"adc.bits": "[3,3,3,1]"}, {"adc.bits": "8"}]
+
+
+def test_nothing_varied_is_one_point() -> None:
+    assert grid_of([]) == [{}]
+
+
+def test_all_problems_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        grid_of(["adc.bits=8..3", "crossbar.rows=64,64"])
+    assert len(caught.value.problems) == 2
+    with pytest.raises(ConfigError) as caught:
+        settings_of(["adc.bits", "=3", "a=1", "a=2"])
+    assert len(caught.value.problems) == 3

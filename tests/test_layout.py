@@ -1,0 +1,98 @@
+"""The house rules that a machine can check: floors of imports, sizes of files, the public table of contents."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mapping
+import xbar
+
+ROOT = Path(xbar.__file__).parents[1]
+FLOORS = [
+    {"xbar.errors"},
+    {"xbar.units", "xbar.settings"},
+    {"xbar.kernels"},
+    {"xbar.config", "xbar.network", "xbar.host", "xbar.parts", "xbar.datasets"},
+    {"xbar.hardware", "xbar.quantization"},
+    {"xbar.program", "xbar.result"},
+    {"xbar.frontends", "xbar.sim", "xbar.cost", "mapping"},
+    {"xbar.sweep", "xbar.plots", "xbar.tables", "xbar.demo"},
+    {"xbar.cli"},
+]
+FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+# `host` walks what `network` describes; `result` names what `program` holds; `tables` and `plots` show what `sweep` returns.
+ALLOWED_SIBLINGS = {
+    ("xbar.host", "xbar.network"),
+    ("xbar.program", "xbar.result"),
+    ("xbar.result", "xbar.program"),
+    ("xbar.tables", "xbar.sweep"),
+    ("xbar.sweep", "xbar.demo"),
+}
+FILES = sorted([*(ROOT / "xbar").rglob("*.py"), *(ROOT / "mapping").rglob("*.py")])
+
+
+def _room(module: str) -> str:
+    parts = module.split(".")
+    return parts[0] if parts[0] == "mapping" else ".".join(parts[:2])
+
+
+def _imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            rooms = {f"xbar.{alias.name}" for alias in node.names} if node.module == "xbar" else {node.module}
+            found |= rooms
+    return {_room(m) for m in found if m.split(".")[0] in ("xbar", "mapping")}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_a_module_imports_only_from_lower_floors(file: Path) -> None:
+    module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    if module == "xbar":
+        return
+    room = _room(module)
+    assert room in FLOOR_OF, f"{room} has no floor; add it to FLOORS and to DESIGN"
+    for other in _imports(file) - {room}:
+        lower = FLOOR_OF[other] < FLOOR_OF[room]
+        assert lower or (room, other) in ALLOWED_SIBLINGS, f"{module} imports {other}, which is not below it"
+
+
+def test_no_file_is_longer_than_500_lines() -> None:
+    long = {str(f): n for f in [*FILES, *(ROOT / "tests").rglob("*.py")] if (n := len(f.read_text().splitlines())) > 500}
+    assert not long
+
+
+def test_the_imported_mapping_and_chips_are_ours() -> None:
+    assert Path(mapping.__file__).parents[1] == ROOT
+    assert "isaac_isca_2016" in xbar.list_chips()
+
+
+def test_the_table_of_contents_names_what_exists() -> None:
+    for name in xbar.__all__:
+        assert getattr(xbar, name).__name__ == name
+    typed = {
+        alias.name
+        for node in ast.walk(ast.parse((ROOT / "xbar" / "__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("xbar.")
+        for alias in node.names
+    }
+    assert typed == set(xbar.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = xbar.nothing
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, time; start = time.perf_counter(); import xbar, xbar.cli; took = time.perf_counter() - start;"
+        "heavy = [m for m in ('torch', 'matplotlib', 'pandas', 'sklearn', 'numba') if m in sys.modules];"
+        "assert not heavy, heavy; print(took)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
