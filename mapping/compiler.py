@@ -1,0 +1,194 @@
+"""`mapping.compile`: quantized network + chip -> program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mapping.check import budget_problems, layout_problems, precision_problems
+from mapping.encode import Encoded, encode, n_planes
+from mapping.events import link_bits, partial_sum_bits, vector_events
+from mapping.partition import Piece, partition, row_edges
+from mapping.place import cores_needed, place
+from mapping.replicate import replicate
+from mapping.unroll import unroll
+from xbar.errors import CapacityError
+from xbar.hardware import Chip
+from xbar.network import Network, QuantizedLayer, QuantizedNetwork
+from xbar.program import AdcSetting, Block, LayerProgram, Program
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A layer cut to size, not yet placed."""
+
+    row_edges: tuple[int, ...]
+    pieces: tuple[Piece, ...]
+    cores: int
+
+
+def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
+    qnet: QuantizedNetwork, chip: Chip, tile_budget: int | None = None, area_budget_m2: float | None = None
+) -> Program:
+    """Map a quantized network onto a chip.
+
+    Each layer is unrolled, encoded as cell levels, cut into crossbar-sized blocks and placed. With `tile_budget`
+    (tiles) or `area_budget_m2` (of whole tiles; both: the smaller counts) layers are replicated until the budget is
+    used or the slowest layer cannot be helped; without, every layer is there once.
+
+    The full scale of an ADC in `range` mode is filled in for `worst_case` (from the actual cells: the largest column
+    sum of a slice with every input at its top digit); the other methods wait for `xbar.sim.calibrate_adc`.
+
+    Errors: CapacityError with every violation (precision, encoding, layout, tiles, budgets).
+    """
+    problems = precision_problems(qnet, chip)
+    layout = layout_problems(chip)
+    if layout or not qnet.layers:
+        raise CapacityError(problems + layout)
+    plans = [_plan(q, chip) for q in qnet.layers]
+    tile_area_m2 = chip.tile_area_m2
+    tiles_needed = -(-sum(p.cores for p in plans) // chip.tile.cores)
+    sizes = [(q.layer.name, len(p.pieces), p.cores) for q, p in zip(qnet.layers, plans, strict=True)]
+    problems += budget_problems(tiles_needed, sizes, chip, tile_budget, area_budget_m2, tile_area_m2)
+    if problems:
+        raise CapacityError(problems)
+
+    tiles = [chip.chip.tiles]
+    if tile_budget is not None:
+        tiles.append(tile_budget)
+    if area_budget_m2 is not None:
+        tiles.append(int(area_budget_m2 / tile_area_m2))
+    replicas = (1,) * len(plans)
+    if len(tiles) > 1:
+        vectors = [q.layer.vectors_per_input for q in qnet.layers]
+        pulses = [_n_pulses(q, chip) for q in qnet.layers]
+        replicas = replicate(vectors, pulses, [p.cores for p in plans], min(tiles) * chip.tile.cores)
+    layers, n_cores = _build(qnet, chip, plans, replicas)
+    n_tiles_used = -(-n_cores // chip.tile.cores)
+    return Program(qnet.network, layers, chip, n_tiles_used, host_ops(qnet.network, qnet.precision.input_bits))
+
+
+def _plan(q: QuantizedLayer, chip: Chip) -> _Plan:
+    encoding = chip.encoding
+    pieces = partition(
+        n_planes(encoding.kind, chip.precision.weight_bits, chip.device.cell_bits),
+        q.layer.groups,
+        q.layer.n_rows,
+        q.layer.n_cols,
+        chip.crossbar.rows,
+        chip.crossbar.cols,
+        interleaved=encoding.layout == "interleaved",
+        shared_rows=encoding.kind == "offset",
+    )
+    return _Plan(row_edges(q.layer.n_rows, chip.crossbar.rows), pieces, cores_needed(len(pieces), chip.core.crossbars))
+
+
+def _n_pulses(q: QuantizedLayer, chip: Chip) -> int:
+    return -(-(q.input_bits - q.input_signed) // chip.dac.bits) + q.input_signed
+
+
+def _build(
+    qnet: QuantizedNetwork, chip: Chip, plans: list[_Plan], replicas: tuple[int, ...]
+) -> tuple[tuple[LayerProgram, ...], int]:
+    layers: list[LayerProgram] = []
+    tiles_of: dict[str, set[int]] = {}
+    next_core = 0
+    for q, plan, n_replicas in zip(qnet.layers, plans, replicas, strict=True):
+        blocks, replica_tiles = place(plan.pieces, next_core, n_replicas, chip.core.crossbars, chip.tile.cores)
+        next_core += n_replicas * plan.cores
+        tiles_of[q.layer.name] = {b.tile for b in blocks}.union(*replica_tiles)
+        sources = set().union(*(tiles_of[s] for s in q.layer.sources))
+        layers.append(_layer(q, chip, plan, blocks, replica_tiles, sources))
+    return tuple(layers), next_core
+
+
+def _layer(
+    q: QuantizedLayer,
+    chip: Chip,
+    plan: _Plan,
+    blocks: tuple[Block, ...],
+    replica_tiles: tuple[tuple[int, ...], ...],
+    source_tiles: set[int],
+) -> LayerProgram:
+    encoding, bits = chip.encoding, chip.precision.weight_bits
+    cell_bits = 1 if encoding.kind == "ternary" else chip.device.cell_bits
+    coded = encode(unroll(q), plan.row_edges, encoding.kind, bits, cell_bits, encoding.flipped)
+    layer = q.layer
+    has_unit = coded.unit_coef is not None
+    output_bits = chip.precision.input_bits
+    events = vector_events(
+        blocks, plan.row_edges, coded.plane_slice, has_unit, _n_pulses(q, chip), bits, q.input_bits, output_bits
+    )
+    map_bits = layer.input_elements * q.input_bits
+    sum_bits = partial_sum_bits(bits, q.input_bits, layer.n_rows)
+    n_tiles = chip.chip.tiles
+    links = link_bits(blocks, replica_tiles, source_tiles, n_tiles, map_bits, layer.vectors_per_input, sum_bits)
+    return LayerProgram(
+        name=layer.name,
+        node=layer.node,
+        conv=layer.conv,
+        groups=layer.groups,
+        sources=layer.sources,
+        vectors_per_input=layer.vectors_per_input,
+        weight_bits=bits,
+        weight_scale=q.weight_scale,
+        bias=layer.bias,
+        input_bits=q.input_bits,
+        input_signed=q.input_signed,
+        input_scale=q.input_scale,
+        cell_bits=cell_bits,
+        dac_bits=chip.dac.bits,
+        encoding=encoding.kind,
+        cells=coded.cells,
+        plane_slice=coded.plane_slice,
+        plane_sign=coded.plane_sign,
+        unit_coef=coded.unit_coef,
+        row_edges=plan.row_edges,
+        adc=adc_setting(coded, plan.row_edges, chip),
+        blocks=blocks,
+        n_replicas=1 + len(replica_tiles),
+        replica_tiles=replica_tiles,
+        per_vector=events,
+        link_bits_per_input=links,
+    )
+
+
+def adc_setting(coded: Encoded, edges: tuple[int, ...], chip: Chip) -> AdcSetting:
+    """The chip's ADC for one layer; the unit column is read with the largest of the slices' resolutions."""
+    bits = chip.adc_bits
+    if bits is None:
+        return AdcSetting("ideal", None, None, None)
+    unit_bits = max(bits) if coded.unit_coef is not None else None
+    full_scale = None
+    if chip.adc.mode == "range" and chip.adc.full_scale == "worst_case":
+        sums = np.add.reduceat(coded.cells, edges[:-1], axis=2, dtype=np.int64).max(axis=(1, 2, 3))  # [plane]
+        top_digit = (1 << chip.dac.bits) - 1
+        slices = np.array(coded.plane_slice)
+        full_scale = tuple(int(sums[slices == s].max()) * top_digit for s in range(max(coded.plane_slice) + 1))
+    return AdcSetting(chip.adc.mode, bits, full_scale, unit_bits)
+
+
+def host_ops(network: Network, input_bits: int) -> dict[str, int]:
+    """Operations outside the crossbars for one network input; inputs and outputs cross the chip's edge as codes."""
+    ops = {"activation": 0, "pooling": 0, "other": 0}
+    for node in network.digital:
+        ops[node.kind] += node.ops_per_input
+    return {
+        "activation_ops": ops["activation"],
+        "pooling_ops": ops["pooling"],
+        "digital_ops": ops["other"],
+        "offchip_bits": (int(np.prod(network.input_shape)) + output_elements(network)) * input_bits,
+    }
+
+
+def output_elements(network: Network) -> int:
+    """Numbers that one network input gives at the outputs of the graph, from the shapes that the export recorded."""
+    total = 0
+    for node in network.exported.graph.nodes:
+        if node.op == "output":
+            for value in node.all_input_nodes:
+                shape = value.meta["val"].shape
+                rest = int(np.prod([int(n) for n in shape[1:]]))
+                total += rest if network.fixed_batch is None else rest * int(shape[0]) // network.fixed_batch
+    return total

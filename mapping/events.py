@@ -1,0 +1,95 @@
+"""Count the events that a placed layer causes: per input vector, and on the links between tiles.
+
+The counts are of replica 0; a replica whose cores straddle tiles differently is taken to behave like it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mapping.place import hops
+from xbar.program import Block, VectorEvents
+
+
+def partial_sum_bits(weight_bits: int, input_bits: int, n_rows: int) -> int:
+    """Width of an exact accumulator of n_rows products."""
+    return weight_bits + input_bits + (n_rows - 1).bit_length()
+
+
+def vector_events(
+    blocks: tuple[Block, ...],
+    row_edges: tuple[int, ...],
+    plane_slice: tuple[int, ...],
+    has_unit_column: bool,
+    n_pulses: int,
+    weight_bits: int,
+    input_bits: int,
+    output_bits: int,
+) -> VectorEvents:
+    """Events of one input vector (MVM), whatever its values.
+
+    array_reads: one per pulse and crossbar. row_pulses: the used word lines of those reads. conversions [slice]: the
+    used columns of that slice; unit_conversions: one per read where there are unit columns. tile_adds: partial sums of
+    the row blocks merged, (row blocks - 1) per output. buffer_read_bits: each row block's inputs, once per tile that
+    needs them. bus_bits: the same once per core, and each core's sums back, as wide as an exact accumulator.
+    buffer_write_bits: the outputs, `output_bits` each. active_row_weight: crossbars that see one word line: all column
+    blocks, times all planes where planes have crossbars of their own; the same for every word line of the layer.
+    """
+    n_slices = max(plane_slice) + 1
+    conversions = [0] * n_slices
+    for b in blocks:
+        per_plane = b.n_cols // len(b.planes)
+        for plane in b.planes:
+            conversions[plane_slice[plane]] += n_pulses * per_plane
+    n_row_blocks = len(row_edges) - 1
+    outputs = {(b.groups, b.cols): _n_outputs(b) for b in blocks}
+    n_outputs = sum(outputs.values())
+    sum_bits = partial_sum_bits(weight_bits, input_bits, row_edges[-1])
+    tile_rows = {(b.tile, b.groups, b.row_block): b.n_rows for b in blocks}
+    core_rows = {(b.tile, b.core, b.groups, b.row_block): b.n_rows for b in blocks}
+    core_outputs = {(b.tile, b.core, b.groups, b.cols): _n_outputs(b) for b in blocks}
+    return VectorEvents(
+        array_reads=n_pulses * len(blocks),
+        row_pulses=n_pulses * sum(b.n_rows for b in blocks),
+        conversions=tuple(conversions),
+        unit_conversions=n_pulses * len(blocks) if has_unit_column else 0,
+        tile_adds=(n_row_blocks - 1) * n_outputs,
+        buffer_read_bits=sum(tile_rows.values()) * input_bits,
+        buffer_write_bits=n_outputs * output_bits,
+        bus_bits=sum(core_rows.values()) * input_bits + sum(core_outputs.values()) * sum_bits,
+        active_row_weight=sum(b.groups == blocks[0].groups and b.row_block == 0 for b in blocks),
+    )
+
+
+def _n_outputs(block: Block) -> int:
+    return (block.groups[1] - block.groups[0]) * (block.cols[1] - block.cols[0])
+
+
+def link_bits(
+    blocks: tuple[Block, ...],
+    replica_tiles: tuple[tuple[int, ...], ...],
+    source_tiles: Iterable[int],
+    n_tiles: int,
+    input_map_bits: int,
+    vectors_per_input: int,
+    sum_bits: int,
+) -> int:
+    """Bits times hops between tiles that one network input causes for a layer.
+
+    The input feature map goes from the nearest tile of its sources (tile 0, where the chip's inputs arrive, if there
+    are none) to every tile of the layer, replicas included, that is not one of them. Partial sums go to the tile that
+    holds the first piece of their outputs, one sum per output from every other tile. The way of the network's results
+    out of the chip is not counted here (they are `offchip_bits`).
+    """
+    sources = set(source_tiles) or {0}
+    own = {b.tile for b in blocks}.union(*replica_tiles)
+    total = sum(input_map_bits * min(hops(s, t, n_tiles) for s in sources) for t in own)
+    home: dict[tuple[tuple[int, int], tuple[int, int]], int] = {}
+    senders = set()
+    for b in blocks:
+        first = home.setdefault((b.groups, b.cols), b.tile)
+        if b.tile != first:
+            senders.add((b.groups, b.cols, b.tile, first, _n_outputs(b)))
+    for _, _, tile, first, n_outputs in senders:
+        total += vectors_per_input * n_outputs * sum_bits * hops(tile, first, n_tiles)
+    return total
