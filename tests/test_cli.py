@@ -1,0 +1,186 @@
+"""The command as a user types it: the demo, the files it writes, and one clear error for each wrong input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from xbar import cli
+
+ISAAC = "isaac_isca_2016"
+
+
+@pytest.fixture
+def xbar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Call the command in this process; returns (exit code, standard output, standard error)."""
+    monkeypatch.setenv("COLUMNS", "150")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["xbar", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        code = left.value.code
+        captured = capsys.readouterr()
+        return (code if isinstance(code, int) else 0), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model for 8x8 digits in a .pt2 archive."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10)).eval()
+    return _saved(model, tmp_path_factory.mktemp("models") / "small.pt2")
+
+
+def _saved(model: nn.Module, file: Path, shape: tuple[int, ...] = (2, 1, 8, 8)) -> Path:
+    batch = torch.export.Dim("batch", min=1)
+    torch.export.save(torch.export.export(model, (torch.zeros(shape),), dynamic_shapes=({0: batch},)), file)
+    return file
+
+
+def test_the_demo_prints_the_whole_report_and_writes_json(xbar, tmp_path: Path) -> None:
+    code, out, _ = xbar("run", "--inputs", 40, "--json", tmp_path / "out.json", "--plot", tmp_path / "out.png")
+    assert code == 0
+    for word in ("accuracy", "ADC", "area", "energy", "latency", "TOPS/W", "conv1", "fc2", "stay digital"):
+        assert word in out, word
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert report["n_inputs"] == 40
+    assert report["metrics"]["accuracy"] >= 0.9
+    assert (tmp_path / "out.png").stat().st_size > 10_000
+
+
+def test_run_a_saved_model_with_another_adc(xbar, small: Path, tmp_path: Path) -> None:
+    common = ("run", small, "--data", "digits", "--inputs", 30, "--no-search", "--set", "precision.weight_bits=8")
+    for bits in (8, 4):
+        assert xbar(*common, "--set", f"adc.bits={bits}", "--json", tmp_path / f"{bits}.json")[0] == 0
+    eight, four = (json.loads((tmp_path / f"{bits}.json").read_text())["metrics"] for bits in (8, 4))
+    assert four["saturated_rel"] > eight["saturated_rel"] == 0
+    assert four["energy_J"] < eight["energy_J"]
+
+
+def test_check_and_show(xbar) -> None:
+    assert "valid chip" in xbar("check", ISAAC)[1]
+    assert ISAAC in xbar("show")[1]
+    code, out, _ = xbar("show", ISAAC)
+    assert code == 0
+    assert "eDRAM" in out or "edram" in out
+
+
+def test_help_names_every_command(xbar) -> None:
+    out = xbar("--help")[1]
+    for command in ("run", "check", "show", "sweep"):
+        assert command in out
+
+
+def _chip(tmp_path: Path, before: str, after: str) -> Path:
+    import hw_configs
+
+    text = (Path(hw_configs.__file__).parent / f"{ISAAC}.yaml").read_text()
+    assert before in text
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace(before, after, 1))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--set", "adc.bts=6"), ("adc.bts", "did you mean", "bits")),
+        (("--set", "adc.bits=0"), ("adc.bits", "got 0")),
+        (("--set", "crossbar.area_m2=25 nm"), ("crossbar.area_m2", "25 nm")),
+        (("--set", "crossbar.area_m2=-1"), ("crossbar.area_m2", "-1")),
+        (("--set", "adc.bits=[8,8]"), ("adc.bits", "slice")),
+        (("--set", "adc.kind=ideal"), ("adc.bits", "no effect")),
+        (("--chip", "isac_isca_2016"), ("did you mean", ISAAC)),
+        (("--chip", "no/such/chip.yaml"), ("no/such/chip.yaml",)),
+        (("--set", "chip.tiles=1", "--set", "core.crossbars=1", "--set", "tile.cores=1"), ("tiles", "conv2")),
+        (("--json", "/no/such/folder/out.json"), ("cannot be written",)),
+        (("--data", "minst"), ("did you mean mnist",)),
+        (("--digital", "conv9"), ("conv9", "did you mean")),
+        (("--mean", "0.5", "--std", "0"), ("std", "positive")),
+        (("--mean", "0.5"), ("--std",)),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
+)
+def test_wrong_input_is_one_clear_error(xbar, arguments: tuple[str, ...], says: tuple[str, ...]) -> None:
+    code, _, err = xbar("run", *arguments, "--inputs", 2)
+    assert code == 2
+    assert "Traceback" not in err
+    assert err.startswith("error: ")
+    for word in says:
+        assert word in err, err
+
+
+def test_errors_of_a_file_name_its_line(xbar, tmp_path: Path) -> None:
+    file = _chip(tmp_path, "crossbar:", "crosbar:")
+    line = file.read_text().splitlines().index("crosbar:") + 1
+    code, _, err = xbar("check", file)
+    assert code == 2
+    assert f"{file}:{line}" in err
+    assert "did you mean" in err
+
+
+class _Untraceable(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if float(x.sum()) > 0 else -x
+
+
+def test_wrong_models(xbar, tmp_path: Path, small: Path) -> None:
+    corrupt = tmp_path / "corrupt.pt2"
+    corrupt.write_bytes(small.read_bytes()[:500])
+    unmappable = nn.Sequential(nn.Unflatten(2, (8, 1)), nn.Flatten(), nn.Linear(64, 10))
+    with torch.no_grad():
+        unmappable[2].weight[0, 0] = float("nan")
+    nan = _saved(unmappable.eval(), tmp_path / "nan.pt2")
+    cases = [
+        (corrupt, "corrupt.pt2"),
+        (tmp_path / "absent.pt2", "absent.pt2"),
+        (nan, "NaN"),
+    ]
+    for file, word in cases:
+        code, _, err = xbar("run", file, "--data", "digits", "--inputs", 2)
+        assert (code, "Traceback" in err) == (2, False)
+        assert word in err
+
+
+def test_inputs_of_the_wrong_shape(xbar, tmp_path: Path) -> None:
+    wide = _saved(nn.Sequential(nn.Flatten(), nn.Linear(100, 10)).eval(), tmp_path / "wide.pt2", (2, 1, 10, 10))
+    code, _, err = xbar("run", wide, "--data", "digits", "--inputs", 2)
+    assert code == 2
+    assert "[1, 10, 10]" in err
+    assert "[1, 8, 8]" in err
+
+
+def test_a_model_needs_data(xbar, small: Path) -> None:
+    code, _, err = xbar("run", small)
+    assert code == 2
+    assert "--data" in err
+
+
+def test_a_real_process_leaves_with_2_and_no_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "xbar.cli", "run", "--set", "adc.bits=0"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "adc.bits" in done.stderr
+
+
+def test_sweep_prints_a_table_and_draws(xbar, tmp_path: Path) -> None:
+    out = tmp_path / "sweep.jsonl"
+    code, text, _ = xbar("sweep", "--vary", "adc.bits=3,8", "--inputs", 20, "-o", out, "-w", 1, "-s", "precision.weight_bits=8")
+    assert code == 0
+    assert "accuracy" in text
+    assert len(out.read_text().splitlines()) == 2
+    assert out.with_suffix(".png").stat().st_size > 5_000
+    code, _, err = xbar("sweep", "--vary", "adc.bits=3,8", "--set", "adc.bits=3", "-o", out)
+    assert code == 2
+    assert "varied too" in err

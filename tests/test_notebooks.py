@@ -1,0 +1,48 @@
+"""Every notebook runs from top to bottom and is kept without outputs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import xbar
+
+NOTEBOOKS = sorted((Path(xbar.__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+def _execute(notebook: Path, folder: Path) -> str:
+    """Run all cells in `folder`; returns everything they printed."""
+    from nbclient import NotebookClient
+
+    book = nbformat.read(notebook, as_version=4)
+    NotebookClient(book, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    outputs = [o for cell in book.cells if cell.cell_type == "code" for o in cell.outputs]
+    return "".join(o.get("text", "") for o in outputs)
+
+
+def test_there_are_notebooks() -> None:
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda f: f.stem)
+def test_outputs_are_cleared(notebook: Path) -> None:
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        assert cell.cell_type != "code" or (not cell.outputs and cell.execution_count is None)
+
+
+@pytest.mark.filterwarnings("default")  # warnings of the kernel's own plumbing
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda f: f.stem)
+def test_runs_on_the_embedded_digits(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XBAR_DATA", raising=False)
+    assert "on hardware" in _execute(notebook, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+@pytest.mark.skipif("XBAR_DATA" not in os.environ, reason="set XBAR_DATA to the folder that holds mnist/")
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda f: f.stem)
+def test_runs_on_real_data(notebook: Path, tmp_path: Path) -> None:
+    assert "on hardware" in _execute(notebook, tmp_path)
