@@ -178,17 +178,17 @@ def host_ops(network: Network, input_bits: int) -> dict[str, int]:
         "activation_ops": ops["activation"],
         "pooling_ops": ops["pooling"],
         "digital_ops": ops["other"],
-        "offchip_bits": (int(np.prod(network.input_shape)) + output_elements(network)) * input_bits,
+        "offchip_bits": edge_elements(network) * input_bits,
     }
 
 
-def output_elements(network: Network) -> int:
-    """Numbers that one network input gives at the outputs of the graph, from the shapes that the export recorded."""
+def edge_elements(network: Network) -> int:
+    """Numbers that enter and leave the graph for one network input, from the shapes that the export recorded."""
+    signature = network.exported.graph_signature
+    names = {*signature.user_inputs, *signature.user_outputs}
     total = 0
     for node in network.exported.graph.nodes:
-        if node.op == "output":
-            for value in node.all_input_nodes:
-                shape = value.meta["val"].shape
-                rest = int(np.prod([int(n) for n in shape[1:]]))
-                total += rest if network.fixed_batch is None else rest * int(shape[0]) // network.fixed_batch
+        if node.name in names and hasattr(node.meta.get("val"), "shape"):
+            shape = [int(n) for n in node.meta["val"].shape[1:]]
+            total += int(np.prod(shape))
     return total
