@@ -25,8 +25,8 @@ class Precision(Settings):
     calibration saw no negative value, else two's complement.
     """
 
-    weight_bits: int = Field(8, ge=2, le=16)
-    input_bits: int = Field(8, ge=1, le=16)
+    weight_bits: int = Field(8, strict=True, ge=2, le=16)
+    input_bits: int = Field(8, strict=True, ge=1, le=16)
     weights: Literal["uniform", "dynamic_fixed_point", "one_level"] = "uniform"
     granularity: Literal["layer", "channel"] = "channel"
     inputs: Literal["uniform", "dynamic_fixed_point"] = "uniform"

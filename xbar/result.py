@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from xbar.events import Event as Event
 
 if TYPE_CHECKING:
     import torch
-
-Event = Literal[
-    "array_reads",  # one crossbar, one pulse
-    "row_pulses",  # word lines of used rows, driven or held at zero, in those reads (what a DAC does)
-    "active_rows",  # word lines that carried a non-zero input
-    "conversions",  # ADC conversions, unit columns included
-    "shift_adds",  # one per conversion
-    "tile_adds",  # partial sums of row blocks merged
-    "buffer_read_bits",
-    "buffer_write_bits",
-    "bus_bits",  # between a tile's buffer and its cores
-    "link_bits",  # bits times hops between tiles
-    "offchip_bits",  # network inputs and outputs
-    "activation_ops",
-    "pooling_ops",
-    "digital_ops",  # every other elementary operation of the digital host
-]
 
 
 @dataclass(frozen=True)

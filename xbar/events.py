@@ -1,0 +1,22 @@
+"""What happens on a chip, by name: mapping and the engines count these events, the parts of a chip pay for them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Event = Literal[
+    "array_reads",  # one crossbar, one pulse
+    "row_pulses",  # word lines of used rows, driven or held at zero, in those reads (what a DAC does)
+    "active_rows",  # word lines that carried a non-zero input
+    "conversions",  # ADC conversions, unit columns included
+    "shift_adds",  # one per conversion
+    "tile_adds",  # partial sums of row blocks merged
+    "buffer_read_bits",
+    "buffer_write_bits",
+    "bus_bits",  # between a tile's buffer and its cores
+    "link_bits",  # bits times hops between tiles
+    "offchip_bits",  # network inputs and outputs
+    "activation_ops",
+    "pooling_ops",
+    "digital_ops",  # every other elementary operation of the digital host
+]

@@ -1,0 +1,315 @@
+"""Chip > tile > core > crossbar: what a chip is made of, and what its parts cost. Describes, never computes.
+
+`load_chip("isaac_isca_2016")` reads one of the chips that come with the package, `load_chip("my_chip.yaml")` yours.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.resources
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from xbar.config import Document, from_data, load_yaml, validate
+from xbar.errors import ConfigError
+from xbar.events import Event
+from xbar.network import Precision
+from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device
+from xbar.parts.kinds import by_kind
+from xbar.settings import Settings, problems
+from xbar.units import Count, Metre, si
+
+Level = Literal["crossbar", "core", "tile", "chip"]
+LEVELS: tuple[Level, ...] = ("crossbar", "core", "tile", "chip")
+Parts = dict[str, Annotated[Component, by_kind(Component, default="priced")]]
+
+
+class Encoding(Settings):
+    """How signed weights become cells.
+
+    `differential`: a positive and a negative magnitude. `offset`: w + 2^(bits - 1), and a unit column that is subtracted;
+    `flipped` stores columns inverted whose sum could exceed half the range (ISAAC), which saves one ADC bit.
+    `ternary`: -1, 0, 1 as a pair of binary cells. `layout: interleaved` puts all slices and polarities of a weight in
+    neighbouring columns of one crossbar, `separate` puts each in a crossbar of its own.
+    """
+
+    kind: Literal["differential", "offset", "ternary"]
+    flipped: Annotated[bool, Field(strict=True)] = False
+    layout: Literal["interleaved", "separate"] = "interleaved"
+
+    @model_validator(mode="after")
+    def _nothing_inert(self) -> Encoding:
+        if self.flipped and self.kind != "offset":
+            rule = f"has no effect with kind: {self.kind}; remove it, or set kind: offset"
+            raise problems("Encoding", [(("flipped",), rule, True)])
+        return self
+
+
+class Core(Settings):
+    """A group of crossbars that shares `adcs` converters, and the parts beside them."""
+
+    crossbars: Count
+    adcs: Count
+    parts: Parts = {}
+
+
+class Tile(Settings):
+    """A group of cores with a buffer, and the parts beside them."""
+
+    cores: Count
+    parts: Parts = {}
+
+
+class ChipLevel(Settings):
+    """The tiles of a chip, and the parts beside them."""
+
+    tiles: Count
+    parts: Parts = {}
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One kind of part at one level, priced per instance.
+
+    count_per_parent: instances in one core (levels crossbar and core), tile or chip; fractions where several parents
+    share one. energies: joules per event; those of the ADC are for its highest resolution over the slices.
+    """
+
+    level: Level
+    part: str
+    kind: str
+    count_per_parent: float
+    count_per_chip: float
+    cost: Cost
+    energies: tuple[tuple[Event, float], ...]
+    source: str
+
+
+class Chip(Settings):
+    """A chip as its YAML file describes it: frozen, comparable, and nothing but description."""
+
+    name: str = Field(min_length=1)
+    citation: str = Field(min_length=1)
+    technology_m: Metre
+    hierarchy: str = Field(min_length=1)
+    precision: Precision
+    encoding: Encoding
+    crossbar: Annotated[Array, by_kind(Array)]
+    device: Annotated[Device, by_kind(Device)]
+    dac: Annotated[Dac, by_kind(Dac)]
+    adc: Annotated[Adc, by_kind(Adc)]
+    core: Core
+    tile: Tile
+    chip: ChipLevel
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Chip:
+        found = list(self._inconsistencies())
+        if found:
+            raise problems("Chip", found)
+        return self
+
+    def _inconsistencies(self) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+        try:
+            self.adc.bits_of_slices(self.n_slices)
+        except ValueError as error:
+            yield ("adc", "bits"), str(error), None
+        try:
+            self.crossbar.cost(self.device)
+        except ValueError as error:
+            yield ("crossbar", "kind"), str(error), self.crossbar.kind
+        for name in self.crossbar.unused(self.device):
+            yield ("device", name), f"has no effect with crossbar kind: {self.crossbar.kind}; remove it", None
+        if self.dac.bits > self.precision.input_bits:
+            yield ("dac", "bits"), f"must not exceed precision.input_bits ({self.precision.input_bits})", self.dac.bits
+        if self.encoding.kind == "ternary" and self.precision.weight_bits != 2:
+            rule = "must be 2 with encoding kind: ternary, whose weights are -1, 0, 1"
+            yield ("precision", "weight_bits"), rule, self.precision.weight_bits
+        if self.encoding.kind == "ternary" and self.device.cell_bits != 1:
+            rule = "must be 1 with encoding kind: ternary, which uses two levels of a cell"
+            yield ("device", "cell_bits"), rule, self.device.cell_bits
+        if self.columns_per_weight > self.crossbar.cols:
+            rule = f"must hold all {self.columns_per_weight} cells of a weight with layout: interleaved"
+            yield ("crossbar", "cols"), rule, self.crossbar.cols
+        for level, parts in (("tile", self.tile.parts), ("chip", self.chip.parts)):
+            for name, part in parts.items():
+                if part.per != "parent":
+                    rule = f"has no meaning at {level} level, where there are no rows and columns; remove it"
+                    yield (level, "parts", name, "per"), rule, part.per
+
+    @property
+    def n_slices(self) -> int:
+        """Bit slices of a weight: magnitude bits over cell bits, rounded up; 1 for ternary."""
+        if self.encoding.kind == "ternary":
+            return 1
+        magnitude_bits = self.precision.weight_bits - (self.encoding.kind == "differential")
+        return -(-magnitude_bits // self.device.cell_bits)
+
+    @property
+    def n_planes(self) -> int:
+        """Cells of a weight: slices, twice for encodings with two polarities."""
+        return self.n_slices * (1 if self.encoding.kind == "offset" else 2)
+
+    @property
+    def columns_per_weight(self) -> int:
+        """Neighbouring columns that one weight takes in a crossbar."""
+        return self.n_planes if self.encoding.layout == "interleaved" else 1
+
+    @property
+    def n_pulses(self) -> int:
+        """Pulses of an unsigned input vector."""
+        return -(-self.precision.input_bits // self.dac.bits)
+
+    @property
+    def adc_bits(self) -> tuple[int, ...] | None:
+        """ADC resolution per slice (0 = least significant); None if the ADC is ideal."""
+        return self.adc.bits_of_slices(self.n_slices)
+
+    def ledger(self) -> tuple[LedgerRow, ...]:
+        """Every part of the chip, priced: crossbars, DACs and ADCs, and the parts of core, tile and chip."""
+        bits = max(self.adc_bits) if self.adc_bits else None
+        array, dac, adc = self.crossbar.cost(self.device), self.dac.cost(self.crossbar.read_time_s), self.adc.cost(bits)
+        n_crossbars = self.core.crossbars
+        rows = [
+            self._row("crossbar", "array", self.crossbar, n_crossbars, array, ((self.crossbar.event, array.energy_J),)),
+            self._row("core", "dac", self.dac, n_crossbars * self.crossbar.rows, dac, (("row_pulses", dac.energy_J),)),
+            self._row("core", "adc", self.adc, self.core.adcs, adc, (("conversions", adc.energy_J),)),
+        ]
+        factor = {"parent": 1, "crossbar": n_crossbars}
+        factor |= {"row": n_crossbars * self.crossbar.rows, "column": n_crossbars * self.crossbar.cols}
+        levels: tuple[tuple[Level, Parts], ...] = (
+            ("core", self.core.parts),
+            ("tile", self.tile.parts),
+            ("chip", self.chip.parts),
+        )
+        for level, parts in levels:
+            for name, part in parts.items():
+                count = part.count * factor[part.per]
+                rows.append(self._row(level, name, part, count, part.cost(), part.energies()))
+        return tuple(rows)
+
+    def _row(
+        self,
+        level: Level,
+        name: str,
+        part: Array | Dac | Adc | Component,
+        count: float,
+        cost: Cost,
+        energies: tuple[tuple[Event, float], ...],
+    ) -> LedgerRow:
+        return LedgerRow(level, name, part.kind, count, count * self._parents(level), cost, energies, part.source)
+
+    def _parents(self, level: Level) -> int:
+        """Cores (for crossbar and core level), tiles or chips in the chip: what `count_per_parent` counts by."""
+        n_cores = self.tile.cores * self.chip.tiles
+        return {"crossbar": n_cores, "core": n_cores, "tile": self.chip.tiles, "chip": 1}[level]
+
+    def total(self, level: Level = "chip") -> Cost:
+        """Area, power at full activity and leakage of one crossbar's array, core, tile, or of the chip, all that is in it."""
+        below = LEVELS[: LEVELS.index(level) + 1]
+        area_m2 = power_W = leakage_W = 0.0
+        for row in self.ledger():
+            if row.level in below:
+                n = 1 if level == "crossbar" else row.count_per_chip / self._parents(level)
+                area_m2 += n * row.cost.area_m2
+                power_W += n * row.cost.power_W
+                leakage_W += n * row.cost.leakage_W
+        return Cost(area_m2, power_W, 0.0, leakage_W=leakage_W)
+
+    @property
+    def area_m2(self) -> float:
+        """Area of the chip: the sum of its ledger."""
+        return self.total().area_m2
+
+    @property
+    def peak_power_W(self) -> float:
+        """Power of the chip with every part at full activity: the sum of its ledger."""
+        return self.total().power_W
+
+    @property
+    def pulse_time_s(self) -> float:
+        """Time from one input pulse to the next: the read, or the conversions that an ADC has to do meanwhile."""
+        bits = max(self.adc_bits) if self.adc_bits else None
+        conversions = -(-self.core.crossbars * self.crossbar.cols // self.core.adcs)
+        return max(self.crossbar.read_time_s, conversions * self.adc.cost(bits).latency_s)
+
+    @property
+    def peak_ops_per_s(self) -> float:
+        """Multiplications and additions per second with every cell in use: 2 per weight and input vector."""
+        weights = self.crossbar.rows * self.crossbar.cols / self.n_planes
+        if self.encoding.layout == "interleaved":
+            weights = self.crossbar.rows * (self.crossbar.cols // self.columns_per_weight)
+        n_crossbars = self.core.crossbars * self._parents("core")
+        return 2 * weights * n_crossbars / (self.n_pulses * self.pulse_time_s)
+
+    def describe(self) -> tuple[dict[str, str], ...]:
+        """Rows for a table: every part with its count, area and power per parent, then the sum of each level."""
+        table = []
+        for level in LEVELS:
+            for row in (r for r in self.ledger() if r.level == level):
+                energies = ", ".join(f"{event} {si(joules, 'J')}" for event, joules in row.energies)
+                table.append(
+                    _described(level, row.part, row.kind, row.count_per_parent, row.cost, energies, row.source)
+                )
+            if level != "crossbar":
+                name = {"core": f"1 core (of {self.tile.cores} per tile)", "tile": f"1 tile (of {self.chip.tiles})"}
+                table.append(_described(level, f"= {name.get(level, 'chip')}", "sum", 1, self.total(level), "", ""))
+        return tuple(table)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; `Chip.from_dict` reads it back equal."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], origin: str = "chip") -> Chip:
+        """The chip that `to_dict` wrote; ConfigError if the data breaks a rule."""
+        return validate(cls, from_data(data, origin))
+
+
+def _described(
+    level: Level, part: str, kind: str, count: float, cost: Cost, energies: str, source: str
+) -> dict[str, str]:
+    return {
+        "level": level,
+        "part": part,
+        "kind": kind,
+        "count": f"{count:g}",
+        "area": si(count * cost.area_m2, "m2"),
+        "peak power": si(count * cost.power_W, "W"),
+        "leakage": si(count * cost.leakage_W, "W"),
+        "energy per event": energies,
+        "source": source,
+    }
+
+
+def list_chips() -> tuple[str, ...]:
+    """Names of the chips that come with the package."""
+    files = importlib.resources.files("hw_configs").iterdir()
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
+
+
+def chip_document(name_or_path: str | Path) -> Document:
+    """The YAML of a chip by name or path; ConfigError for an unknown name (with the nearest known) or a bad file."""
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name:
+        return load_yaml(name_or_path)
+    known = list_chips()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"the chips are {', '.join(known)}, or give the path of a .yaml file"
+        raise ConfigError(f"chip: must be a known chip or a .yaml file, got {name}; {hint}")
+    with importlib.resources.as_file(importlib.resources.files("hw_configs") / f"{name}.yaml") as path:
+        document = load_yaml(path)
+    return Document(f"{name}.yaml", document.data, document.lines)
+
+
+def load_chip(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Chip:
+    """A chip by name (`list_chips()`) or by the path of its YAML file, with settings overridden: {"adc.bits": 6}.
+
+    Raises ConfigError with every problem at once, by file and line.
+    """
+    return validate(Chip, chip_document(name_or_path), overrides)

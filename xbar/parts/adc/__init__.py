@@ -1,0 +1,1 @@
+"""Converters that digitise column sums."""

@@ -1,0 +1,25 @@
+"""No ADC limit: every sum passes, free of charge."""
+
+from __future__ import annotations
+
+from typing import Literal, final
+
+from xbar.parts.base import Adc, Cost
+
+
+@final
+class IdealAdc(Adc):
+    """A converter with unlimited resolution that costs nothing: for accuracy without the ADC's effect, never for prices."""
+
+    mode: Literal["ideal"] = "ideal"
+    full_scale: None = None
+    percentile: None = None
+    source: str = "none: an ideal converter has no price"
+
+    def bits_of_slices(self, n_slices: int) -> None:
+        """None: unlimited."""
+        return None
+
+    def cost(self, bits: int | None) -> Cost:
+        """Nothing."""
+        return Cost(0.0, 0.0, 0.0)

@@ -1,0 +1,1 @@
+"""Crossbars of cells: size, read time, and what a read costs."""

@@ -1,0 +1,45 @@
+"""A crossbar whose read energy follows from Ohm's law."""
+
+from __future__ import annotations
+
+from typing import final
+
+from pydantic import Field
+
+from xbar.events import Event
+from xbar.parts.base import Array, Cost, Device
+from xbar.units import SquareMetre, Volt
+
+
+@final
+class OhmicArray(Array):
+    """A crossbar of resistive cells: an active word line costs E = cols * V_read^2 * mean(g) * t_read.
+
+    Averaged over equally likely levels; for DACs of several bits V_read is the full-scale voltage, so the energy is an
+    upper bound there. Word lines held at zero cost nothing in the cells. Area = rows * cols * cell_area; cell areas in F^2
+    of published 1T1R cells: 5x12 (Intel 22 nm), 6x6 (Winbond 90 nm), 4x4 (Tsinghua 130 nm); 4 is the ideal cross-point.
+    """
+
+    read_voltage_V: Volt
+    cell_area_m2: SquareMetre = Field(gt=0)
+
+    @property
+    def event(self) -> Event:
+        """A word line that carries a non-zero input."""
+        return "active_rows"
+
+    def cost(self, device: Device) -> Cost:
+        """Cost of one array; energy per active word line, power with all word lines active."""
+        if device.mean_conductance_S is None:
+            raise ValueError("needs the cell's conductances; use device: {kind: resistive, g_min_S: ..., g_max_S: ...}")
+        row_power_W = self.cols * self.read_voltage_V**2 * device.mean_conductance_S
+        return Cost(
+            area_m2=self.rows * self.cols * self.cell_area_m2,
+            power_W=self.rows * row_power_W,
+            energy_J=row_power_W * self.read_time_s,
+            latency_s=self.read_time_s,
+        )
+
+    def unused(self, device: Device) -> tuple[str, ...]:
+        """Nothing: the conductances set the energy."""
+        return ()

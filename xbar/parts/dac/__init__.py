@@ -1,0 +1,1 @@
+"""Word-line drivers: what sends the input pulses."""

@@ -1,0 +1,1 @@
+"""What one ReRAM cell is."""

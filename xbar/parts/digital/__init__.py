@@ -1,0 +1,1 @@
+"""Everything with a published price and a rate: adders, registers, buses, links."""

@@ -1,0 +1,59 @@
+"""SRAM buffers from a published table."""
+
+from __future__ import annotations
+
+from typing import final
+
+from pydantic import model_validator
+
+from xbar.events import Event
+from xbar.parts.base import Cost, Memory
+from xbar.settings import problems
+from xbar.units import Hertz
+
+# (capacity in bytes, word in bits): (pJ per read, pJ per write, um2); CACTI at 32 nm
+_POINTS = {
+    (256, 64): (0.43, 0.71, 544.0),
+    (2048, 64): (1.49, 2.29, 3820.0),
+    (2048, 256): (5.13, 7.04, 6832.0),
+    (8192, 64): (3.44, 4.27, 13287.0),
+    (65536, 256): (29.6, 36.5, 100644.0),
+    (262144, 64): (26.8, 21.3, 478266.0),
+}
+
+
+@final
+class SramMemory(Memory):
+    """An SRAM at 32 nm of one of the sizes that CACTI was run for; energy per bit = energy per access / word_bits.
+
+    read_event and write_event count bits (a row pulse of a 1-bit DAC reads one bit). clock_Hz: words per second at full
+    activity. Sizes (bytes x bits): 256 x 64, 2048 x 64, 2048 x 256, 8192 x 64, 65536 x 256, 262144 x 64. Leakage is not
+    in the table and counts as nothing. Source: CACTI (Muralimanohar et al., MICRO 2007) at 32 nm.
+    """
+
+    source: str = "CACTI at 32 nm (Muralimanohar et al., MICRO 2007)"
+    clock_Hz: Hertz
+    read_event: Event = "buffer_read_bits"
+    write_event: Event = "buffer_write_bits"
+
+    @model_validator(mode="after")
+    def _known(self) -> SramMemory:
+        if (self.capacity_bytes, self.word_bits) not in _POINTS:
+            sizes = ", ".join(f"{c} x {w}" for c, w in _POINTS)
+            rule = f"with word_bits {self.word_bits} is none of the published sizes; choose from {sizes}, or use kind: priced"
+            raise problems("SramMemory", [(("capacity_bytes",), rule, self.capacity_bytes)])
+        return self
+
+    def energies(self) -> tuple[tuple[Event, float], ...]:
+        """Energy in J of one bit read and of one bit written."""
+        read_pJ, write_pJ, _ = _POINTS[self.capacity_bytes, self.word_bits]
+        return (
+            (self.read_event, read_pJ * 1e-12 / self.word_bits),
+            (self.write_event, write_pJ * 1e-12 / self.word_bits),
+        )
+
+    def cost(self) -> Cost:
+        """Cost of one memory; power at one word per clock, of the dearer access."""
+        read_pJ, write_pJ, area_um2 = _POINTS[self.capacity_bytes, self.word_bits]
+        power_W = max(read_pJ, write_pJ) * 1e-12 * self.clock_Hz
+        return Cost(area_um2 * 1e-12, power_W, read_pJ * 1e-12 / self.word_bits, 1 / self.clock_Hz)
