@@ -1,5 +1,5 @@
 """From a quantized network and a chip to a program: unroll, slice, partition, place, check."""
 
-# from mapping.compiler import compile  # noqa: A004  (the design's word: mapping.compile)
+from mapping.compiler import compile
 
 __all__ = ["compile"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapping.encode import n_planes
 from xbar.hardware import Chip
 from xbar.network import QuantizedNetwork
 
@@ -19,7 +18,7 @@ def precision_problems(qnet: QuantizedNetwork, chip: Chip) -> list[str]:
                 f"precision.{name}: the network must be quantized as chip {chip.name} says ({want}), got {got}; "
                 f"quantize it for this chip, or set precision.{name} of the chip to {got}"
             )
-    top = 1 if chip.encoding.kind == "ternary" else (1 << (qnet.precision.weight_bits - 1)) - 1
+    top = (1 << (chip.precision.weight_bits - 1)) - 1
     for q in qnet.layers:
         largest = int(np.abs(q.weight_q).max(initial=0))
         if largest > top:
@@ -35,17 +34,6 @@ def precision_problems(qnet: QuantizedNetwork, chip: Chip) -> list[str]:
     if not qnet.layers:
         problems.append(f"network {qnet.network.name}: at least one matrix layer is needed, got none")
     return problems
-
-
-def layout_problems(chip: Chip) -> list[str]:
-    """A weight whose planes lie side by side must fit into one crossbar."""
-    planes = n_planes(chip.encoding.kind, chip.precision.weight_bits, chip.device.cell_bits)
-    if chip.encoding.layout == "interleaved" and planes > chip.crossbar.cols:
-        return [
-            f"encoding.layout: interleaved needs {planes} columns per weight, crossbar.cols is {chip.crossbar.cols}; "
-            f"use layout: separate, wider crossbars, or more bits per cell"
-        ]
-    return []
 
 
 def budget_problems(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mapping.check import budget_problems, layout_problems, precision_problems
-from mapping.encode import Encoded, encode, n_planes
+from mapping.check import budget_problems, precision_problems
+from mapping.encode import Encoded, encode
 from mapping.events import link_bits, partial_sum_bits, vector_events
 from mapping.partition import Piece, partition, row_edges
 from mapping.place import cores_needed, place
@@ -43,11 +43,8 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     Errors: CapacityError with every violation (precision, encoding, layout, tiles, budgets).
     """
     problems = precision_problems(qnet, chip)
-    layout = layout_problems(chip)
-    if layout or not qnet.layers:
-        raise CapacityError(problems + layout)
     plans = [_plan(q, chip) for q in qnet.layers]
-    tile_area_m2 = chip.tile_area_m2
+    tile_area_m2 = chip.total("tile").area_m2
     tiles_needed = -(-sum(p.cores for p in plans) // chip.tile.cores)
     sizes = [(q.layer.name, len(p.pieces), p.cores) for q, p in zip(qnet.layers, plans, strict=True)]
     problems += budget_problems(tiles_needed, sizes, chip, tile_budget, area_budget_m2, tile_area_m2)
@@ -72,7 +69,7 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
 def _plan(q: QuantizedLayer, chip: Chip) -> _Plan:
     encoding = chip.encoding
     pieces = partition(
-        n_planes(encoding.kind, chip.precision.weight_bits, chip.device.cell_bits),
+        chip.n_planes,
         q.layer.groups,
         q.layer.n_rows,
         q.layer.n_cols,
@@ -112,8 +109,8 @@ def _layer(
     source_tiles: set[int],
 ) -> LayerProgram:
     encoding, bits = chip.encoding, chip.precision.weight_bits
-    cell_bits = 1 if encoding.kind == "ternary" else chip.device.cell_bits
-    coded = encode(unroll(q), plan.row_edges, encoding.kind, bits, cell_bits, encoding.flipped)
+    cell_bits = chip.device.cell_bits
+    coded = encode(unroll(q), plan.row_edges, encoding.kind, bits, cell_bits, chip.n_slices, encoding.flipped)
     layer = q.layer
     has_unit = coded.unit_coef is not None
     output_bits = chip.precision.input_bits
@@ -161,7 +158,7 @@ def adc_setting(coded: Encoded, edges: tuple[int, ...], chip: Chip) -> AdcSettin
         return AdcSetting("ideal", None, None, None)
     unit_bits = max(bits) if coded.unit_coef is not None else None
     full_scale = None
-    if chip.adc.mode == "range" and chip.adc.full_scale == "worst_case":
+    if chip.adc.full_scale == "worst_case":
         sums = np.add.reduceat(coded.cells, edges[:-1], axis=2, dtype=np.int64).max(axis=(1, 2, 3))  # [plane]
         top_digit = (1 << chip.dac.bits) - 1
         slices = np.array(coded.plane_slice)

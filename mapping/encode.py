@@ -32,27 +32,22 @@ class Encoded:
     unit_coef: np.ndarray | None
 
 
-def n_slices(kind: Encoding, weight_bits: int, cell_bits: int) -> int:
-    """Bit slices of a weight: the magnitude (differential), the whole word (offset), or one level (ternary)."""
-    bits = {"differential": weight_bits - 1, "offset": weight_bits, "ternary": 1}[kind]
-    return -(-bits // cell_bits)
-
-
-def n_planes(kind: Encoding, weight_bits: int, cell_bits: int) -> int:
-    """Physical columns of one weight, without the unit column that a whole crossbar shares."""
-    return n_slices(kind, weight_bits, cell_bits) * (1 if kind == "offset" else 2)
-
-
 def encode(
-    weights: np.ndarray, row_edges: tuple[int, ...], kind: Encoding, weight_bits: int, cell_bits: int, flipped: bool
+    weights: np.ndarray,
+    row_edges: tuple[int, ...],
+    kind: Encoding,
+    weight_bits: int,
+    cell_bits: int,
+    slices: int,
+    flipped: bool,
 ) -> Encoded:
-    """Levels of the cells for integer `weights` [group, row, col] with |w| < 2^(weight_bits - 1) (ternary: |w| <= 1).
+    """Levels of the cells for integer `weights` [group, row, col] with |w| < 2^(weight_bits - 1), in `slices` slices.
 
-    differential and ternary: planes 0 .. S-1 hold the slices of max(w, 0), planes S .. 2S-1 those of max(-w, 0).
+    differential and ternary (weight_bits 2): planes 0 .. S-1 hold the slices of max(w, 0), the rest those of
+    max(-w, 0).
     offset: the planes hold the slices of w + 2^(weight_bits - 1), and unit_coef takes the offset away again; with
     `flipped`, a column whose levels sum to more than half of the full range stores (2^cell_bits - 1) - level instead.
     """
-    slices = n_slices(kind, weight_bits, cell_bits)
     if kind == "offset":
         words = [weights + (1 << (weight_bits - 1))]
     else:

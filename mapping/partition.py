@@ -51,7 +51,7 @@ def partition(
     fits_whole = n_rows <= crossbar_rows and n_cols <= wide
     per_crossbar = min(crossbar_rows // n_rows, wide // n_cols) if fits_whole and not shared_rows else 1
     edges = row_edges(n_rows, crossbar_rows)
-    pieces = []
+    pieces: list[Piece] = []
     for g in range(0, groups, per_crossbar):
         g_end = min(g + per_crossbar, groups)
         for c in range(0, n_cols, wide):

@@ -1,0 +1,158 @@
+"""Programs on disk: a readable `program.json`, the arrays in `arrays.npz`, the host as `host.pt2`; no pickle."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xbar.errors import DataError, OutputError
+from xbar.hardware import Chip
+from xbar.network import Network
+from xbar.program import Program
+
+FORMAT = "xbar program 1"
+_FILES = ("program.json", "arrays.npz", "host.pt2")
+
+
+def save_program(program: Program, folder: str | Path) -> None:
+    """Write a program into `folder` (made if absent), as three files that `load_program` reads back equal.
+
+    Raises OutputError where the folder cannot be written.
+    """
+    import torch
+
+    where = Path(folder)
+    arrays: dict[str, np.ndarray] = {}
+    plain = {"format": FORMAT, "program": _to_plain(program, "", arrays)}
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        (where / "program.json").write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        np.savez(where / "arrays.npz", allow_pickle=False, **arrays)
+        torch.export.save(program.network.exported, where / "host.pt2")
+    except (OSError, RuntimeError) as error:  # torch's archive writer reports a full or closed disk as RuntimeError
+        raise OutputError(f"{where}: cannot save the program ({error}); choose a folder that can be written") from error
+
+
+def load_program(folder: str | Path) -> Program:
+    """The program that `save_program` wrote into `folder`.
+
+    Raises DataError where files are missing or damaged, ModelError for a host that is no plain torch.export archive.
+    """
+    from xbar.pt2 import load_exported
+
+    where = Path(folder)
+    missing = [name for name in _FILES if not (where / name).is_file()]
+    if missing:
+        raise DataError(f"{where}: needs {', '.join(missing)}; give a folder that save_program wrote")
+    try:
+        document = json.loads((where / "program.json").read_text(encoding="utf-8"))
+        found = document.get("format") if isinstance(document, dict) else None
+        if found != FORMAT:
+            raise ValueError(f"format must be '{FORMAT}', got {found!r}")
+        with np.load(where / "arrays.npz", allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        exported = load_exported(where / "host.pt2")
+        program = _from_plain(Program, document["program"], "program", arrays, exported)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = f"no entry {error}" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"{where}: the saved program is damaged ({reason}); compile and save it again") from error
+    return typing.cast(Program, program)
+
+
+def equal(a: Program, b: Program) -> bool:
+    """Whether two programs are the same: every number, every array with its type, the chip and the host graph."""
+    arrays_a: dict[str, np.ndarray] = {}
+    arrays_b: dict[str, np.ndarray] = {}
+    return (
+        _to_plain(a, "", arrays_a) == _to_plain(b, "", arrays_b)
+        and arrays_a.keys() == arrays_b.keys()
+        and all(_same_array(array, arrays_b[name]) for name, array in arrays_a.items())
+        and _same_host(a.network, b.network)
+    )
+
+
+def _same_array(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.dtype == b.dtype and np.array_equal(a, b)
+
+
+def _same_host(a: Network, b: Network) -> bool:
+    x, y = a.exported, b.exported
+    stored_x, stored_y = ({**e.state_dict, **e.constants} for e in (x, y))
+    return (
+        x.graph_module.code == y.graph_module.code
+        and stored_x.keys() == stored_y.keys()
+        and all(_same_array(stored_x[k].detach().numpy(), stored_y[k].detach().numpy()) for k in stored_x)
+    )
+
+
+def _to_plain(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
+    """Dataclasses as mappings, arrays by name in `arrays`; the exported graph is left out (it has its own file)."""
+    if isinstance(value, np.ndarray):
+        arrays[path] = value
+        return {"array": path}
+    if isinstance(value, Chip):
+        return value.model_dump(mode="json")
+    if is_dataclass(value):
+        plain = {}
+        for field in fields(value):
+            if field.name != "exported":
+                plain[field.name] = _to_plain(getattr(value, field.name), f"{path}.{field.name}".strip("."), arrays)
+        return plain
+    if isinstance(value, tuple):
+        return [_to_plain(item, f"{path}.{i}", arrays) for i, item in enumerate(value)]
+    if isinstance(value, Mapping):
+        return {key: _to_plain(item, f"{path}.{key}", arrays) for key, item in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _from_plain(kind: Any, value: Any, path: str, arrays: Mapping[str, np.ndarray], exported: Any) -> Any:
+    """The value of type `kind` that `_to_plain` made `value` of; ValueError names the place of anything else."""
+
+    def inner(kind: Any, value: Any, name: str) -> Any:
+        return _from_plain(kind, value, f"{path}.{name}", arrays, exported)
+
+    origin, options = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in options:
+            return None
+        return _from_plain(next(o for o in options if o is not type(None)), value, path, arrays, exported)
+    if kind is np.ndarray and isinstance(value, dict) and value.get("array") in arrays:
+        return arrays[value["array"]]
+    if kind is Chip:
+        return Chip.model_validate(value)
+    if is_dataclass(kind) and isinstance(value, dict):
+        return _dataclass(kind, value, path, inner, exported)
+    if origin is tuple and isinstance(value, list):
+        items = (options[0],) * len(value) if options[-1] is Ellipsis else options
+        if len(items) == len(value):
+            return tuple(inner(item, v, str(i)) for i, (item, v) in enumerate(zip(items, value, strict=True)))
+    if origin is dict and isinstance(value, dict):
+        return {key: inner(options[1], item, key) for key, item in value.items()}
+    if origin is typing.Literal and value in options:
+        return value
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if kind in (int, str, bool) and type(value) is kind:
+        return value
+    raise ValueError(f"{path}: expected {getattr(kind, '__name__', kind)}, got {str(value)[:60]!r}")
+
+
+def _dataclass(
+    kind: Any, value: dict[str, Any], path: str, inner: Callable[[Any, Any, str], Any], exported: Any
+) -> Any:
+    names = [field.name for field in fields(kind) if field.name != "exported"]
+    if sorted(names) != sorted(value):
+        raise ValueError(f"{path}: expected the entries {', '.join(names)}, got {', '.join(value)}")
+    from torch.export import ExportedProgram
+
+    hints = typing.get_type_hints(kind, localns={"ExportedProgram": ExportedProgram})
+    made = {name: inner(hints[name], value[name], name) for name in names}
+    return kind(**made, exported=exported) if kind is Network else kind(**made)
