@@ -1,0 +1,94 @@
+"""Sweeps: the order of the table, resuming after a kill, points that break a rule, and damaged files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xbar.errors import DataError, OutputError
+from xbar.sweep.grid import grid_of
+from xbar.sweep.job import Job
+from xbar.sweep.pool import pareto_front, sweep
+
+SMALL = Job(n_inputs=10, n_calibration=20, settings={"precision.weight_bits": "8", "precision.input_bits": "8"})
+GRID = grid_of(["adc.bits=3,4", "crossbar.rows=64,128"])
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    return sweep(SMALL, GRID, tmp_path_factory.mktemp("sweep") / "whole.jsonl", n_workers=1)
+
+
+def test_one_row_per_point_in_the_order_of_the_grid(undisturbed: pd.DataFrame) -> None:
+    assert undisturbed[["adc.bits", "crossbar.rows"]].to_dict("records") == GRID
+    assert (undisturbed.problem == "").all()
+    assert undisturbed.energy_J.nunique() == 4
+
+
+def test_a_torn_file_resumes_to_the_same_table(undisturbed: pd.DataFrame, tmp_path: Path) -> None:
+    file = tmp_path / "torn.jsonl"
+    sweep(SMALL, GRID[:2], file, n_workers=1)
+    whole = file.read_text()
+    file.write_text(whole + whole[:37])  # killed in the middle of a line
+    told: list[tuple[int, int]] = []
+    frame = sweep(SMALL, GRID, file, n_workers=1, on_point=lambda n, total: told.append((n, total)))
+    pd.testing.assert_frame_equal(frame, undisturbed)
+    assert told == [(2, 4), (3, 4), (4, 4)]
+    assert len(file.read_text().splitlines()) == 4
+
+
+def test_a_killed_process_resumes_with_another_number_of_workers(undisturbed: pd.DataFrame, tmp_path: Path) -> None:
+    file = tmp_path / "killed.jsonl"
+    options = ["--vary", "adc.bits=3,4", "--vary", "crossbar.rows=64,128", "-n", "10", "--calibration", "20"]
+    settings = [f"--set={k}={v}" for k, v in SMALL.settings.items()]
+    command = [sys.executable, "-m", "xbar.cli", "sweep", *options, *settings, "-o", str(file)]
+    child = subprocess.Popen(
+        [*command, "-w", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (file.exists() and file.read_text().count("\n") >= 1):
+        time.sleep(0.02)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    n_done = file.read_text().count("\n")
+    assert n_done >= 1
+    pd.testing.assert_frame_equal(sweep(SMALL, GRID, file, n_workers=1), undisturbed)
+
+
+def test_a_point_that_breaks_a_rule_is_a_row_with_its_problem(tmp_path: Path) -> None:
+    frame = sweep(SMALL, grid_of(["adc.bits=0,4"]), tmp_path / "s.jsonl", n_workers=1)
+    assert "adc.bits" in frame.problem[0]
+    assert np.isnan(frame.energy_J[0])
+    assert frame.problem[1] == ""
+
+
+def test_other_files_are_not_touched(tmp_path: Path) -> None:
+    file = tmp_path / "notes.jsonl"
+    file.write_text("my notes\n")
+    with pytest.raises(DataError, match=r"notes.jsonl:1: is not a line of a sweep"):
+        sweep(SMALL, GRID, file)
+    assert file.read_text() == "my notes\n"
+    with pytest.raises(OutputError, match="cannot be written"):
+        sweep(SMALL, GRID, tmp_path / "no" / "folder.jsonl")
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
+def test_the_pareto_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
+    frame = pd.DataFrame(points, columns=["cost", "gain"], dtype=float)
+    front = pareto_front(frame, "cost", "gain")
+
+    def beaten(a: tuple[int, int]) -> bool:
+        return any(b[0] <= a[0] and b[1] >= a[1] and b != a for b in points)
+
+    kept = {points[i] for i in frame.index[front]}
+    assert kept == {p for p in points if not beaten(p)}
