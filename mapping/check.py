@@ -64,7 +64,11 @@ def budget_problems(
             f"tile_budget: at most the {available} tiles of chip {chip.name}, got {tile_budget}; "
             f"lower the budget or set chip.tiles to {tile_budget}"
         )
-    if area_budget_m2 is not None and not area_budget_m2 >= tiles_needed * tile_area_m2:
+    if area_budget_m2 is not None and tile_area_m2 == 0:
+        problems.append(
+            f"area_budget_m2: has no effect, since no part of a tile of chip {chip.name} has an area; remove it"
+        )
+    elif area_budget_m2 is not None and not area_budget_m2 >= tiles_needed * tile_area_m2:
         problems.append(
             f"area_budget_m2: one replica of each layer needs {tiles_needed} tiles of {tile_area_m2:.4g} m2, together "
             f"{tiles_needed * tile_area_m2:.4g}, got {area_budget_m2}; raise the budget"

@@ -55,7 +55,7 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     if tile_budget is not None:
         tiles.append(tile_budget)
     if area_budget_m2 is not None:
-        tiles.append(int(area_budget_m2 / tile_area_m2))
+        tiles.append(int(min(area_budget_m2 / tile_area_m2, chip.chip.tiles)))
     replicas = (1,) * len(plans)
     if len(tiles) > 1:
         vectors = [q.layer.vectors_per_input for q in qnet.layers]

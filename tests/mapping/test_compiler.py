@@ -1,0 +1,132 @@
+"""Whole compilations of hand-sized networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from small import random_weights, small_chip, small_network
+
+import mapping
+from xbar.errors import CapacityError
+from xbar.program import Program
+
+
+def used_tiles(program: Program) -> set[int]:
+    return {t for layer in program.layers for t in {b.tile for b in layer.blocks}.union(*layer.replica_tiles)}
+
+
+def test_two_layers_by_hand():
+    """10 -> 6 -> 3 on 8 x 8 crossbars, differential 4-bit weights in 3-bit cells: 2 columns per weight, 1 slice.
+
+    Layer 0: row blocks 8 + 2, column blocks 4 + 2: 4 crossbars, 2 cores, all of tile 0. Layer 1: 6 rows, 3 columns: 1
+    crossbar in the first core of tile 1. 4 pulses of 1 bit.
+    """
+    program = mapping.compile(small_network(random_weights([(6, 10), (3, 6)])), small_chip())
+    first, second = program.layers
+    assert [(b.n_rows, b.n_cols, b.tile, b.core, b.crossbar) for b in first.blocks] == [
+        (8, 8, 0, 0, 0),
+        (2, 8, 0, 0, 1),
+        (8, 4, 0, 1, 0),
+        (2, 4, 0, 1, 1),
+    ]
+    assert [(b.n_rows, b.n_cols, b.tile, b.core, b.crossbar) for b in second.blocks] == [(6, 6, 1, 0, 0)]
+    assert program.n_tiles_used == 2
+    assert first.row_edges == (0, 8, 10)
+    assert first.n_pulses == 4
+    events = first.per_vector
+    assert events.array_reads == 4 * 4
+    assert events.row_pulses == 4 * 20
+    assert events.conversions == (4 * 24,)
+    assert events.tile_adds == 6
+    assert events.buffer_read_bits == 10 * 4
+    assert events.buffer_write_bits == 6 * 4
+    # each of 2 cores reads all 10 inputs; 4 + 2 sums of 4 + 4 + 4 bits return
+    assert events.bus_bits == 2 * 10 * 4 + 6 * 12
+    assert events.active_row_weight == 2
+    assert first.link_bits_per_input == 0
+    assert second.link_bits_per_input == 6 * 4 * 1
+    assert program.host_ops == {
+        "activation_ops": 6,
+        "pooling_ops": 0,
+        "digital_ops": 0,
+        "offchip_bits": (10 + 3) * 4,
+    }
+
+
+def test_cells_hold_the_weights():
+    weights = random_weights([(6, 10)])
+    (layer,) = mapping.compile(small_network(weights), small_chip()).layers
+    np.testing.assert_array_equal(layer.cells[0, 0].astype(int) - layer.cells[1, 0], weights[0].T)
+
+
+@pytest.mark.parametrize("budget", [2, 3, 4])
+def test_replicas_stay_within_the_tile_budget_and_shorten_the_bottleneck(budget):
+    program = mapping.compile(small_network(random_weights([(6, 10), (3, 6)]), vectors=12), small_chip(), budget)
+    assert program.n_tiles_used <= budget
+    assert used_tiles(program) == set(range(program.n_tiles_used))
+    # layer 0 takes 2 cores, layer 1 one core; 4, 6, 8 cores in all
+    assert [layer.n_replicas for layer in program.layers] == {2: [1, 1], 3: [2, 2], 4: [2, 2]}[budget]
+
+
+def test_area_budget_counts_whole_tiles():
+    chip = small_chip()
+    qnet = small_network(random_weights([(6, 10), (3, 6)]), vectors=12)
+    tile_m2 = chip.total("tile").area_m2
+    program = mapping.compile(qnet, chip, area_budget_m2=3.9 * tile_m2)
+    assert [layer.n_replicas for layer in program.layers] == [2, 2]
+    assert program.n_tiles_used * tile_m2 <= 3.9 * tile_m2
+    assert [layer.n_replicas for layer in mapping.compile(qnet, chip).layers] == [1, 1]
+
+
+def test_worst_case_full_scale_comes_from_the_cells():
+    """Weights of 7 down a column sum to 8 x 7 = 56 in a block of 8 rows; the top digit of a 2-bit pulse is 3."""
+    chip = small_chip(adc__mode="range", adc__full_scale="worst_case", dac__bits=2)
+    weights = np.zeros((2, 10), np.int32)
+    weights[0] = 7
+    weights[1] = -7
+    (layer,) = mapping.compile(small_network([weights]), chip).layers
+    assert layer.adc.mode == "range"
+    assert layer.adc.full_scale == (8 * 7 * 3,)
+    calibrated_later = small_chip(adc__mode="range", adc__full_scale="max")
+    assert mapping.compile(small_network([weights]), calibrated_later).layers[0].adc.full_scale is None
+
+
+def test_offset_has_a_unit_column_read_at_the_highest_resolution():
+    chip = small_chip(encoding={"kind": "offset", "layout": "separate"}, device__cell_bits=2, adc__bits=[6, 4])
+    (layer,) = mapping.compile(small_network(random_weights([(8, 8)])), chip).layers
+    assert layer.adc.bits == (6, 4)
+    assert layer.adc.unit_bits == 6
+    assert layer.per_vector.unit_conversions == layer.per_vector.array_reads == 2 * 4
+    assert layer.per_vector.conversions == (32, 32)
+
+
+def test_every_violation_at_once():
+    """Too many tiles, budgets too small, one budget beyond the chip, another precision, weights beyond their bits."""
+    chip = small_chip(precision={"weight_bits": 3, "input_bits": 2})
+    qnet = small_network(random_weights([(40, 40), (8, 40)]))
+    with pytest.raises(CapacityError) as caught:
+        mapping.compile(qnet, chip, tile_budget=5, area_budget_m2=1e-9)
+    text = str(caught.value)
+    for part in (
+        "precision.weight_bits: the network must be quantized as chip small says (3), got 4",
+        "precision.input_bits: the network must be quantized as chip small says (2), got 4",
+        "layer layer0: encoding differential holds weights from -3 to 3, got magnitude 7",
+        "layer layer1: encoding differential holds weights from -3 to 3, got magnitude 7",
+        "the network needs 15 tiles, got 4 (largest layers: layer0 50 crossbars in 25 cores, layer1 10 crossbars in 5",
+        "tile_budget: one replica of each layer needs 15 tiles, got 5",
+        "tile_budget: at most the 4 tiles of chip small, got 5",
+        "area_budget_m2: one replica of each layer needs 15 tiles",
+    ):
+        assert part in text
+    assert len(caught.value.problems) == 8
+
+
+def test_area_budgets_at_the_edge():
+    qnet = small_network(random_weights([(6, 10)]), vectors=4)
+    assert mapping.compile(qnet, small_chip(), area_budget_m2=float("inf")).layers[0].n_replicas == 4
+    free = {"kind": "ideal"}
+    chip = small_chip(adc=free, dac__area_m2=0, crossbar__reference__area_m2=0, core__parts={}, tile__parts={})
+    with pytest.raises(CapacityError, match="area_budget_m2: has no effect"):
+        mapping.compile(qnet, chip, area_budget_m2=1.0)
+    with pytest.raises(CapacityError, match=r"area_budget_m2: .* got nan"):
+        mapping.compile(qnet, small_chip(), area_budget_m2=float("nan"))

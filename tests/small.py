@@ -1,0 +1,114 @@
+"""Small values for tests: a chip with round numbers, and networks whose integer weights are given by hand."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from xbar.config import from_data, validate
+from xbar.hardware import Chip
+from xbar.network import DigitalNode, MatrixLayer, Network, Precision, QuantizedLayer, QuantizedNetwork
+
+CHIP: dict[str, Any] = {
+    "name": "small",
+    "citation": "made up for tests",
+    "technology_m": 32e-9,
+    "hierarchy": "as ours",
+    "precision": {"weight_bits": 4, "input_bits": 4},
+    "encoding": {"kind": "differential", "layout": "interleaved"},
+    "crossbar": {
+        "kind": "per_cell",
+        "rows": 8,
+        "cols": 8,
+        "read_time_s": 100e-9,
+        "reference": {"rows": 8, "cols": 8, "area_m2": 1e-10, "power_W": 1e-3},
+    },
+    "device": {"kind": "levels", "cell_bits": 3},
+    "dac": {"kind": "scaled", "bits": 1, "area_m2": 1e-12, "energy_J": 1e-14},
+    "adc": {
+        "kind": "table",
+        "source": "made up",
+        "bits": 6,
+        "points": [
+            {"bits": 4, "energy_J": 0.5e-12, "area_m2": 0.5e-9, "time_s": 20e-9},
+            {"bits": 6, "energy_J": 1e-12, "area_m2": 1e-9, "time_s": 50e-9},
+        ],
+    },
+    "core": {
+        "crossbars": 2,
+        "adcs": 4,
+        "parts": {"shift and add": {"event": "shift_adds", "area_m2": 1e-10, "energy_J": 1e-13, "rate_Hz": 1e9}},
+    },
+    "tile": {
+        "cores": 2,
+        "parts": {
+            "buffer": {
+                "event": ["buffer_read_bits", "buffer_write_bits"],
+                "area_m2": 1e-8,
+                "energy_J": 1e-14,
+                "rate_Hz": 1e9,
+                "leakage_W": 1e-3,
+            }
+        },
+    },
+    "chip": {
+        "tiles": 4,
+        "parts": {"link": {"event": "offchip_bits", "area_m2": 1e-7, "energy_J": 1e-12, "rate_Hz": 1e9}},
+    },
+}
+
+
+def small_chip(**changes: Any) -> Chip:
+    """The chip above; `adc__bits=4` sets adc.bits, whole sections can be replaced: `adc={"kind": "ideal"}`."""
+    data = copy.deepcopy(CHIP)
+    for path, value in changes.items():
+        *above, last = path.split("__")
+        section = data
+        for name in above:
+            section = section[name]
+        section[last] = value
+    return validate(Chip, from_data(data, "small"))
+
+
+def small_network(weights: Sequence[np.ndarray], vectors: int = 1, **changes: Any) -> QuantizedNetwork:
+    """Linear layers with integer `weights` [col, row] and ReLUs between, on inputs [batch, vectors, row].
+
+    changes: fields of Precision, by default 4-bit weights and inputs.
+    """
+    modules: list[torch.nn.Module] = []
+    for w in weights:
+        linear = torch.nn.Linear(w.shape[1], w.shape[0], bias=False)
+        linear.weight.data = torch.from_numpy(np.asarray(w, np.float32))
+        modules += [linear, torch.nn.ReLU()]
+    example = torch.zeros(2, vectors, weights[0].shape[1])
+    batch = torch.export.Dim("batch", min=1, max=1 << 20)
+    exported = torch.export.export(torch.nn.Sequential(*modules[:-1]), (example,), dynamic_shapes=({0: batch},))
+    nodes = [n.name for n in exported.graph.nodes if n.op == "call_function"]
+    layers = []
+    for i, w in enumerate(weights):
+        sources = (f"layer{i - 1}",) if i else ()
+        weight = np.asarray(w, np.float32)
+        layers.append(
+            MatrixLayer(f"layer{i}", nodes[2 * i], weight, None, None, 1, sources, vectors, vectors * w.shape[1])
+        )
+    relus = tuple(
+        DigitalNode(node, "relu", "no product with weights", vectors * len(w), "activation")
+        for node, w in zip(nodes[1::2], weights, strict=False)
+    )
+    network = Network("small", exported, tuple(layers), (), relus, tuple(example.shape[1:]), None)
+    precision = Precision(**{"weight_bits": 4, "input_bits": 4, **changes})
+    quantized = tuple(
+        QuantizedLayer(layer, w.astype(np.int32), np.ones(1), precision.weight_bits, 1.0, precision.input_bits, False)
+        for layer, w in zip(layers, weights, strict=True)
+    )
+    return QuantizedNetwork(network, quantized, precision)
+
+
+def random_weights(shapes: Sequence[tuple[int, int]], top: int = 7, seed: int = 0) -> list[np.ndarray]:
+    """Integer weights [col, row] from -top to top."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(-top, top + 1, shape, dtype=np.int32) for shape in shapes]
