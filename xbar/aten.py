@@ -133,10 +133,6 @@ class Constants:
         found = self._targets.get(node.name)
         return found[1] if node.op == "placeholder" and found else None
 
-    def is_stored(self, node: Node) -> bool:
-        """True for placeholders that stand for a stored tensor or literal, also where the graph overwrites it."""
-        return node.op == "placeholder" and (node.name in self._targets or node.name in self.literals)
-
     def value(self, node: Node) -> Any:
         """The node's value; keep it unchanged. Parameters come detached."""
         if node not in self._values:
@@ -151,6 +147,12 @@ class Constants:
         state = self._exported.state_dict
         found = state[target] if target in state else self._exported.constants[target]
         return found.detach() if isinstance(found, Tensor) else found
+
+    def paths_with_nan(self) -> list[str]:
+        """Paths of the stored tensors that hold NaN (infinity is legitimate in masks)."""
+        stored = {**self._exported.state_dict, **self._exported.constants}
+        floats = {path: t for path, t in stored.items() if isinstance(t, Tensor) and t.is_floating_point()}
+        return [path for path, tensor in floats.items() if bool(torch.isnan(tensor).any())]
 
     def _evaluate(self, node: Node) -> Any:
         if node.op == "placeholder":
@@ -220,7 +222,7 @@ def _dims(node: Node) -> int:
     return value.dim() if isinstance(value, Tensor) else 0
 
 
-def _argument(node: Node, name: str, default: Any = None) -> Any:
+def argument(node: Node, name: str, default: Any = None) -> Any:
     """An argument by its schema name, wherever it was given."""
     schema = _schema(node)
     for index, argument in enumerate(schema.arguments):
@@ -240,7 +242,7 @@ def _with_bias(product: Product, bias: Any, constants: Constants) -> Product | U
 
 
 def _linear(node: Node, constants: Constants) -> Product | Unmappable | None:
-    x, weight, bias = node.args[0], node.args[1], _argument(node, "bias")
+    x, weight, bias = node.args[0], node.args[1], argument(node, "bias")
     if weight not in constants:
         if x in constants:
             return Unmappable(x, "F.linear with a constant input and computed weights; write weights @ input")  # type: ignore[arg-type]
@@ -259,12 +261,12 @@ def _convolution(node: Node, constants: Constants) -> Product | Unmappable | Non
     x, weight = node.args[0], node.args[1]
     if weight not in constants:
         return Unmappable(x, "a convolution of constants with computed kernels") if x in constants else None  # type: ignore[arg-type]
-    if _argument(node, "transposed", False):
+    if argument(node, "transposed", False):
         return Unmappable(weight, _NO_MATRIX["conv_transpose2d"])  # type: ignore[arg-type]
     shape = tuple(int(s) for s in weight.meta["val"].shape)  # type: ignore[union-attr]
     n = len(shape) - 2
-    dilation = _per_axis(_argument(node, "dilation", 1), n)
-    padding: Any = _argument(node, "padding", 0)
+    dilation = _per_axis(argument(node, "dilation", 1), n)
+    padding: Any = argument(node, "padding", 0)
     if padding == "valid":
         sides = ((0, 0),) * n
     elif padding == "same":
@@ -272,10 +274,10 @@ def _convolution(node: Node, constants: Constants) -> Product | Unmappable | Non
         sides = tuple((t // 2, t - t // 2) for t in total)
     else:
         sides = tuple((p, p) for p in _per_axis(padding, n))
-    conv = ConvShape(shape[2:], _per_axis(_argument(node, "stride", 1), n), sides, dilation)
-    groups = int(_argument(node, "groups", 1))
+    conv = ConvShape(shape[2:], _per_axis(argument(node, "stride", 1), n), sides, dilation)
+    groups = int(argument(node, "groups", 1))
     product = Product(x, weight, lambda w: w, conv=conv, groups=groups)  # type: ignore[arg-type]
-    return _with_bias(product, _argument(node, "bias"), constants)
+    return _with_bias(product, argument(node, "bias"), constants)
 
 
 def _transpose(x: Tensor) -> Tensor:
@@ -293,7 +295,11 @@ def _matmul(node: Node, left: Any, right: Any, constants: Constants) -> Product 
     if left in constants:
         dims, vector = _dims(left), _dims(right) == 1
         if dims == 2:
-            return Product(right, left, lambda w: w) if vector else Product(right, left, lambda w: w, before=_transpose, after=_transpose)
+            return (
+                Product(right, left, lambda w: w)
+                if vector
+                else Product(right, left, lambda w: w, before=_transpose, after=_transpose)
+            )
         if dims == 1:
             rows = Product(right, left, lambda w: w.unsqueeze(0), after=lambda y: y.squeeze(-1))
             return rows if vector else replace(rows, before=_transpose)
@@ -305,10 +311,11 @@ def _addmm(node: Node, constants: Constants) -> Product | Unmappable | None:
     product = _matmul(node, node.args[1], node.args[2], constants)
     if not isinstance(product, Product):
         return product
-    beta, alpha = float(_argument(node, "beta", 1)), float(_argument(node, "alpha", 1))
+    beta, alpha = float(argument(node, "beta", 1)), float(argument(node, "alpha", 1))
     bias = node.args[0]
-    # only a bias along the columns is one: a full matrix, or one along the rows, is another sum
-    if bias not in constants or _dims(bias) != 1 or product.operand is node.args[1]:  # type: ignore[arg-type]
+    # only a vector along the columns is a bias: a full matrix, or a vector along the rows, is another sum
+    along_columns = product.operand is node.args[2] and _dims(product.operand) == 2
+    if bias not in constants or _dims(bias) != 1 or not along_columns:  # type: ignore[arg-type]
         return Unmappable(product.operand, "its summand is not a bias along the columns; write x @ w + summand")
     inner = product.weight
     return replace(product, weight=lambda w: inner(w) * alpha, bias=bias, bias_factor=beta)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
 from torch.fx import Node
 from torch.fx.node import map_arg
@@ -34,19 +35,23 @@ def run(network: Network, inputs: Tensor | Sequence[Tensor], compute: Compute | 
 
 
 class Host:
-    """A network's graph made ready to run many times: constants evaluated once, dead nodes dropped."""
+    """A network's graph made ready to run many times: constants evaluated once, dead nodes dropped.
+
+    steps: the nodes that run, in order, matrix layers and inputs included.
+    constants: the nodes that do not depend on the input, with their values.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self._constants = Constants(network.exported)
+        self.constants = Constants(network.exported)
         self._layers = {layer.node: i for i, layer in enumerate(network.layers)}
         self._bypass = frozenset(network.bypass)
-        self._placeholders = _user_inputs(network)
-        self._steps, self._last_use = self._plan()
+        self._placeholders = user_inputs(network.exported)
+        self.steps, self._last_use = self._plan()
         self._products: dict[str, Product] = {}
-        for node in self._steps:
+        for node in self.steps:
             if node.name in self._layers:
-                product = find_product(node, self._constants)
+                product = find_product(node, self.constants)
                 if not isinstance(product, Product):
                     raise ValueError(f"node {node.name} of the graph is no product with weights")
                 self._products[node.name] = product
@@ -61,7 +66,10 @@ class Host:
                 return self._first_tensor(self._walk(tensors, chosen))
             n, parts = tensors[0].shape[0], []
             for start in range(0, n, fixed):
-                chunk = [_filled(t[start : start + fixed], fixed) for t in tensors]
+                chunk = [
+                    _filled(t[start : start + fixed], fixed) if _is_batched(p, self._placeholders[0]) else t
+                    for p, t in zip(self._placeholders, tensors, strict=True)
+                ]
                 parts.append(self._first_tensor(self._walk(chunk, chosen)))
             return torch.cat(parts)[:n]
 
@@ -73,7 +81,7 @@ class Host:
     def _inputs_of(self, node: Node) -> list[Node]:
         """The nodes whose values a step needs: a matrix layer takes its activations only."""
         if node.name in self._layers:
-            product = find_product(node, self._constants)
+            product = find_product(node, self.constants)
             return [product.activation] if isinstance(product, Product) else []
         if node.name in self._bypass:
             return [node.all_input_nodes[0]]
@@ -86,7 +94,7 @@ class Host:
             if node.op == "output" or is_in_place(node) or node in needed:
                 needed.add(node)
                 needed.update(self._inputs_of(node))
-        steps = [n for n in graph.nodes if n in needed and n not in self._constants and n.op != "output"]
+        steps = [n for n in graph.nodes if n in needed and n not in self.constants and n.op != "output"]
         users: dict[Node, Node] = {}
         for node in steps:
             for source in self._inputs_of(node):
@@ -94,7 +102,7 @@ class Host:
         kept = set(self._output_node().all_input_nodes)
         last: dict[Node, list[Node]] = {}
         for source, user in users.items():
-            if source not in kept and source not in self._constants:
+            if source not in kept and source not in self.constants:
                 last.setdefault(user, []).append(source)
         return steps, last
 
@@ -102,13 +110,13 @@ class Host:
         return next(n for n in self.network.exported.graph.nodes if n.op == "output")
 
     def _walk(self, inputs: list[Tensor], compute: Compute, see: Callable[[Node, Any], None] | None = None) -> Any:
-        constants, values = self._constants, dict[Node, Any]()
+        constants, values = self.constants, dict[Node, Any]()
         given = dict(zip((n.name for n in self._placeholders), inputs, strict=True))
 
         def value(node: Node) -> Any:
             return constants.value(node) if node in constants else values[node]
 
-        for node in self._steps:
+        for node in self.steps:
             if node.op == "placeholder":
                 result = given[node.name] if node.name in given else constants.stored(node)
                 # the graph writes into this tensor: the caller's and the stored one stay as they are
@@ -144,40 +152,54 @@ class Host:
         tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         name, wanted = self.network.name, self._placeholders
         if len(tensors) != len(wanted):
-            raise DataError(f"{name}: takes {len(wanted)} input tensors, got {len(tensors)}; give a tuple of {len(wanted)}")
+            raise DataError(
+                f"{name}: takes {len(wanted)} input tensors, got {len(tensors)}; give a tuple of {len(wanted)}"
+            )
         problems = []
+        batches = set()
         for node, x in zip(wanted, tensors, strict=True):
-            problems += _input_problems(f"{name}: input '{node.name}'", node.meta["val"], x)
-        if not problems and len({x.shape[0] for x in tensors if x.dim()}) > 1:
-            problems.append(f"{name}: inputs differ in their batch: {[x.shape[0] for x in tensors]}")
+            batched = _is_batched(node, wanted[0])
+            problems += _input_problems(f"{name}: input '{node.name}'", node.meta["val"], x, batched)
+            if batched and isinstance(x, Tensor) and x.dim():
+                batches.add(x.shape[0])
+        if not problems and len(batches) > 1:
+            problems.append(f"{name}: the inputs have different batch sizes, {sorted(batches)}; give one size")
         if problems:
             raise DataError(problems)
         return tensors
 
 
-def _user_inputs(network: Network) -> list[Node]:
+def user_inputs(exported: ExportedProgram) -> list[Node]:
     """Placeholders that the caller fills, in order."""
     names = [
         s.arg.name
-        for s in network.exported.graph_signature.input_specs
+        for s in exported.graph_signature.input_specs
         if s.kind == InputKind.USER_INPUT and not isinstance(s.arg, ConstantArgument)
     ]
-    by_name = {n.name: n for n in network.exported.graph.nodes if n.op == "placeholder"}
+    by_name = {n.name: n for n in exported.graph.nodes if n.op == "placeholder"}
     return [by_name[n] for n in names]
 
 
-def _input_problems(where: str, expected: Tensor, x: object) -> Iterator[str]:
-    sizes = ["batch", *(str(s) if isinstance(s, int) else "any" for s in expected.shape[1:])]
+def _is_batched(node: Node, first: Node) -> bool:
+    """Whether an input's first axis is the batch: it has a free size, or the size of the first input's."""
+    sizes, reference = node.meta["val"].shape, first.meta["val"].shape
+    return len(sizes) > 0 and (not isinstance(sizes[0], int) or (len(reference) > 0 and sizes[0] == reference[0]))
+
+
+def _input_problems(where: str, expected: Tensor, x: object, batched: bool) -> Iterator[str]:
+    sizes = [str(s) if isinstance(s, int) else "any" for s in expected.shape]
+    sizes[:1] = ["batch"] if batched else sizes[:1]
     text = f"[{', '.join(sizes)}] of {expected.dtype}"
     if not isinstance(x, Tensor):
         yield f"{where}: expected a tensor {text}, got {type(x).__name__}; convert it with torch.as_tensor"
         return
     fits = x.dim() == expected.dim() and all(
-        not isinstance(e, int) or e == s for e, s in zip(expected.shape[1:], x.shape[1:], strict=False)
+        not isinstance(e, int) or e == s or (axis == 0 and batched)
+        for axis, (e, s) in enumerate(zip(expected.shape, x.shape, strict=False))
     )
     if not fits:
         yield f"{where}: expected shape {text}, got {list(x.shape)}; reshape the data or trace the model with this shape"
-    elif x.shape[0] == 0:
+    elif batched and x.shape[0] == 0:
         yield f"{where}: expected at least one input, got an empty batch"
     if x.dtype != expected.dtype:
         yield f"{where}: expected {expected.dtype}, got {x.dtype}; convert it with x.to({expected.dtype})"

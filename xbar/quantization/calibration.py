@@ -45,9 +45,8 @@ class Observed:
     def add(self, x: Tensor) -> None:
         """Take in one batch; a batch with NaN or infinity leaves its mark in `low` or `high`."""
         low, high = (float(v) for v in torch.aminmax(x))
-        # not min(): it would drop a NaN
-        self.low = low if not low >= self.low else self.low
-        self.high = high if not high <= self.high else self.high
+        # unlike min() and max(), these keep a NaN
+        self.low, self.high = float(np.minimum(self.low, low)), float(np.maximum(self.high, high))
         self.n_values += x.numel()
         if self.with_histogram and np.isfinite([low, high]).all():
             self._count(x, max(abs(low), abs(high)))
@@ -95,7 +94,9 @@ class Observed:
         return best
 
 
-def observe(network: Network, calibration: Tensor | Iterable[Tensor | tuple[Tensor, ...]], histogram: bool) -> list[Observed]:
+def observe(
+    network: Network, calibration: Tensor | Iterable[Tensor | tuple[Tensor, ...]], histogram: bool
+) -> list[Observed]:
     """Run the calibration batches in float and return what each matrix layer received.
 
     Raises DataError where there is no batch, or where a layer received NaN or infinity (naming all such layers).

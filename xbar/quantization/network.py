@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,12 +17,16 @@ from xbar.network import MatrixLayer, Network, Precision, QuantizedLayer, Quanti
 from xbar.quantization import dynamic_fixed_point, one_level, uniform
 from xbar.quantization.calibration import Observed, observe
 
-if TYPE_CHECKING:
-    from xbar.hardware import Chip
+
+class HasPrecision(Protocol):
+    """A chip, as far as quantization looks at it."""
+
+    @property
+    def precision(self) -> Precision: ...
 
 
 def quantize(
-    network: Network, calibration: Tensor | Iterable[Tensor | tuple[Tensor, ...]], chip: Chip | Precision
+    network: Network, calibration: Tensor | Iterable[Tensor | tuple[Tensor, ...]], chip: HasPrecision | Precision
 ) -> QuantizedNetwork:
     """Integers for every matrix layer: weights by `precision.weights`, activations by their calibrated ranges.
 
@@ -57,9 +61,7 @@ def _quantize_layer(layer: MatrixLayer, observed: Observed, precision: Precision
     )
 
 
-def _weights(
-    weight: NDArray[np.float32], precision: Precision
-) -> tuple[NDArray[np.int32], NDArray[np.float64], int]:
+def _weights(weight: NDArray[np.float32], precision: Precision) -> tuple[NDArray[np.int32], NDArray[np.float64], int]:
     per_channel = precision.granularity == "channel"
     if precision.weights == "one_level":
         level = one_level.weight_scale(weight, per_channel)

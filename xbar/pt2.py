@@ -1,0 +1,169 @@
+"""Reading `.pt2` files (torch.export archives) without running what they carry.
+
+torch.export.load unpickles whatever an archive declares to be pickled, loads compiled libraries that it carries, evaluates
+its symbolic sizes as Python, and resolves operations to any attribute of torch. A model file from a stranger could thus
+run code. `load_exported` reads the archive itself first, refuses all of that, and hands torch only what it has checked.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+
+from xbar.errors import ModelError
+
+_HARMLESS = re.compile(
+    r"(models/model\.json|archive_format|archive_version|byteorder|\.data/(version|serialization_id)|\.format_version"
+    r"|\.storage_alignment|data/weights/(weight_\d+|model_weights_config\.json)|extra/.*"
+    r"|data/constants/(tensor_\d+|model_constants_config\.json)|data/sample_inputs/model\.pt)"
+)
+_OPERATION = re.compile(
+    r"torch\.ops\.\w+\.\w+(\.\w+)?|_operator\.\w+|math\.\w+|torch\._?sym_\w+|torch\._C\._functorch\.\w+"
+)
+_SYMBOL = re.compile(r"Symbol\('\w+'(, \w+=(True|False))*\)")
+_WORD = re.compile(r"[A-Za-z_]\w*")
+# functions that torch prints for sizes (sympy's own and torch.utils._sympy.functions)
+_SIZE_FUNCTIONS = frozenset(
+    ["Integer", "Float", "Rational", "Add", "Mul", "Pow", "Max", "Min", "Mod", "PythonMod", "FloorDiv", "CeilDiv", "CleanDiv", "ModularIndexing", "PowByNatural", "IntTrueDiv", "FloatTrueDiv", "FloatPow", "ToFloat", "TruncToInt", "TruncToFloat", "FloorToInt", "CeilToInt", "RoundToInt", "Identity", "Where", "Equality", "Unequality", "StrictLessThan", "LessThan", "StrictGreaterThan", "GreaterThan", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "true", "false", "True", "False", "precision", "LShift", "RShift", "oo", "int_oo"]
+)
+
+
+def load_exported(path: str | Path) -> ExportedProgram:
+    """The program in a `.pt2` file written by torch.export.save.
+
+    Raises ModelError where the file is absent, damaged, of another version, or holds pickled objects or code.
+    """
+    file = Path(path)
+    where = f"{file}"
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "there is no such file"
+        raise ModelError(f"{where}: {what}; give the path of a file written by torch.export.save")
+    try:
+        entries = _entries(file)
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+        raise ModelError(
+            f"{where}: is not a readable .pt2 archive ({error}); save the model again with torch.export.save "
+            f"(a state_dict or a pickled module is not enough)"
+        ) from error
+    problems = [f"{where}: {problem}" for problem in _problems(entries)]
+    if problems:
+        raise ModelError(problems)
+    return _load(where, entries)
+
+
+def _entries(file: Path) -> dict[str, bytes]:
+    """Contents by name, without the archive's top folder."""
+    with zipfile.ZipFile(file) as archive:
+        names = [info.filename for info in archive.infolist() if not info.is_dir()]
+        if len(set(names)) != len(names):
+            raise ValueError("two entries have the same name")
+        return {name.partition("/")[2] or name: archive.read(name) for name in names}
+
+
+def _problems(entries: dict[str, bytes]) -> Iterator[str]:
+    if "models/model.json" not in entries:
+        yield "holds no exported program (models/model.json); write it with torch.export.save of torch 2.9 or later"
+        return
+    odd = sorted(name for name in entries if not _HARMLESS.fullmatch(name))
+    if odd:
+        yield (
+            f"holds entries that are no plain tensors ({', '.join(odd[:5])}), which could run code when loaded; "
+            "export the model without custom objects or compiled libraries"
+        )
+    for name in entries:
+        if name.endswith(".json"):
+            yield from _json_problems(name, entries[name])
+    sample = entries.get("data/sample_inputs/model.pt")
+    if sample:
+        try:
+            torch.load(io.BytesIO(sample), weights_only=True)
+        except Exception as error:  # whatever damage or foreign class it trips over, the file is refused
+            yield f"its example inputs are no plain tensors ({_first_line(error)}); export the model with tensor inputs"
+
+
+def _json_problems(name: str, content: bytes) -> Iterator[str]:
+    try:
+        tree = json.loads(content)
+    except ValueError as error:
+        yield f"{name} is damaged ({error}); save the model again with torch.export.save"
+        return
+    pickled, strange = 0, set()
+    for key, value in _pairs(tree):
+        if key == "use_pickle" and value:
+            pickled += 1
+        elif (
+            key in ("target", "as_operator") and isinstance(value, str) and "." in value and name.startswith("models/")
+        ):
+            if _is_call(value) and not _OPERATION.fullmatch(value):
+                strange.add(value)
+        elif key == "expr_str" and not _is_size(str(value)):
+            strange.add(str(value)[:80])
+    if pickled:
+        yield f"{name} holds {pickled} pickled tensors, which could run code when loaded; save plain tensors only"
+    if strange:
+        yield f"{name} calls what is no tensor operation: {', '.join(sorted(strange)[:5])}; the file is refused"
+
+
+def _is_call(target: str) -> bool:
+    """Whether torch would resolve the text to a Python object; parameters' paths are `target`s too and stay text."""
+    return target.startswith(("torch", "_operator", "math", "#"))
+
+
+def _is_size(expression: str) -> bool:
+    plain = _SYMBOL.sub("", expression)
+    if re.fullmatch(r"[su]\d+|u?\w?\d+", plain):
+        return True
+    return not re.search(r"[^\w\s(),+\-*/=']|__", plain) and all(
+        word in _SIZE_FUNCTIONS or re.fullmatch(r"[su]\d+", word) for word in _WORD.findall(plain)
+    )
+
+
+def _pairs(tree: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield key, value
+            yield from _pairs(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _pairs(value)
+
+
+def _load(where: str, entries: dict[str, bytes]) -> ExportedProgram:
+    """Torch reads a fresh archive of the checked entries, so that it cannot see others than were checked."""
+    program = json.loads(entries["models/model.json"])
+    program["guards_code"] = []  # Python text that torch would evaluate; the host checks shapes itself
+    checked = io.BytesIO()
+    with zipfile.ZipFile(checked, "w") as archive:
+        for name, content in entries.items():
+            data = json.dumps(program).encode() if name == "models/model.json" else content
+            archive.writestr(f"checked/{name}", data)
+    checked.seek(0)
+    logger = logging.getLogger("torch.export")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)  # torch logs a traceback, then fails with a message that hides the reason
+    try:
+        return torch.export.load(checked)
+    except Exception as error:  # torch fails in many ways on damaged archives; each becomes one clear line
+        reason = (
+            error.__context__ if error.__context__ is not None and isinstance(error, RuntimeError | KeyError) else error
+        )
+        raise ModelError(
+            f"{where}: torch {torch.__version__} cannot read this archive ({_first_line(reason)}); save the model again "
+            "with torch.export.save of this torch version"
+        ) from error
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
