@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 
@@ -13,7 +15,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, sizes: tuple[int, ...] = (64, 32, 16, 10)) -> None:
         layers: list[nn.Module] = [nn.Flatten()]
-        for i, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for i, (a, b) in enumerate(pairwise(sizes)):
             layers += [nn.Linear(a, b)] + ([nn.ReLU()] if i < len(sizes) - 2 else [])
         super().__init__(*layers)
 
@@ -27,8 +29,8 @@ class LeNet5(nn.Module):
         self.fc1, self.fc2, self.fc3 = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(torch.relu(self.conv1(x)), 2)
-        x = F.max_pool2d(torch.relu(self.conv2(x)), 2)
+        x = functional.max_pool2d(torch.relu(self.conv1(x)), 2)
+        x = functional.max_pool2d(torch.relu(self.conv2(x)), 2)
         x = x.view(x.shape[0], -1)
         return self.fc3(torch.relu(self.fc2(torch.relu(self.fc1(x)))))
 
@@ -42,8 +44,8 @@ class CaffeLeNet(nn.Module):
         self.fc1, self.fc2 = nn.Linear(800, 500), nn.Linear(500, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.max_pool2d(self.conv1(x), 2)
-        x = F.max_pool2d(self.conv2(x), 2)
+        x = functional.max_pool2d(self.conv1(x), 2)
+        x = functional.max_pool2d(self.conv2(x), 2)
         return self.fc2(torch.relu(self.fc1(x.flatten(1))))
 
 
@@ -59,10 +61,10 @@ class BasicBlock(nn.Module):
         self.stride, self.extra = stride, outputs - inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)), inplace=True)))
+        y = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)), inplace=True)))
         if self.extra:
-            x = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra // 2, self.extra // 2))
-        return F.relu(y + x)
+            x = functional.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.extra // 2, self.extra // 2))
+        return functional.relu(y + x)
 
 
 class ResNet20(nn.Module):
@@ -82,10 +84,10 @@ class ResNet20(nn.Module):
         self.fc = nn.Linear(4 * width, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = functional.relu(self.bn1(self.conv1(x)))
         for stage in (self.layer1, self.layer2, self.layer3):
             x = stage(x)  # type: ignore[operator]
-        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+        return self.fc(functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
 class ViT(nn.Module):
@@ -110,11 +112,11 @@ class ScaledLinear(nn.Linear):
     """A subclass of nn.Linear with its own forward."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return 2 * F.linear(x, self.weight, self.bias)
+        return 2 * functional.linear(x, self.weight, self.bias)
 
 
 class Traps(nn.Module):
-    """What other simulators miss: subclasses, tied weights, slices of weights, weight_norm, einsum, matmul; input [8]."""
+    """What others miss: subclasses, tied weights, slices of weights, weight_norm, einsum, matmul; input [8]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,9 +129,9 @@ class Traps(nn.Module):
         self.heads = nn.Parameter(torch.randn(6, 2, 3) / 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.sub(x), inplace=True)
+        x = functional.relu(self.sub(x), inplace=True)
         x = self.second(torch.tanh(self.first(self.first(x))))
-        x = F.linear(x, self.packed[:10]) + x @ self.packed[10:].t()
+        x = functional.linear(x, self.packed[:10]) + x @ self.packed[10:].t()
         x = self.normed(x) + torch.matmul(x, self.kernel)
         return torch.einsum("bi,ihk->bhk", x, self.heads).flatten(1)
 
@@ -158,7 +160,7 @@ class Sequence1d(nn.Module):
         self.inner, self.outer = nn.Linear(8, 5), nn.Linear(5, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.outer(F.gelu(self.inner(self.conv(x).transpose(1, 2))))
+        return self.outer(functional.gelu(self.inner(self.conv(x).transpose(1, 2))))
 
 
 class Volume(nn.Module):

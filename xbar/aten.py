@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -92,6 +92,11 @@ def _written_nodes(graph: Graph) -> set[Node]:
     return written
 
 
+def call(node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a node's operation gives for these arguments."""
+    return cast(Callable[..., Any], node.target)(*args, **kwargs)
+
+
 class Constants:
     """The nodes of an exported graph that do not depend on the input, and their values (each computed once)."""
 
@@ -159,9 +164,9 @@ class Constants:
             return self.stored(node)
         if node.op == "get_attr":
             return operator.attrgetter(str(node.target))(self._exported.graph_module)
-        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), self.value)  # type: ignore[arg-type]
+        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), self.value)
         with torch.no_grad():
-            return node.target(*args, **kwargs)  # type: ignore[operator]
+            return call(node, args, kwargs)
 
 
 # Products that have weights but no single matrix: named in an error unless the user keeps them digital.
@@ -206,7 +211,7 @@ def find_product(node: Node, constants: Constants) -> Product | Unmappable | Non
     if name in ("conv1d", "conv2d", "conv3d", "convolution"):
         return _convolution(node, constants)
     if name in ("matmul", "mm", "mv", "dot"):
-        return _matmul(node, node.args[0], node.args[1], constants)
+        return _matmul(node, _given(node)[0], _given(node)[1], constants)
     if name in ("addmm", "addmv"):
         return _addmm(node, constants)
     if name == "einsum":
@@ -215,6 +220,10 @@ def find_product(node: Node, constants: Constants) -> Product | Unmappable | Non
         operand = next((n for n in node.all_input_nodes if n in constants and _dims(n) >= 2), None)
         return Unmappable(operand, _NO_MATRIX[name]) if operand else None
     return None
+
+
+def _given(node: Node) -> list[Any]:
+    return list(node.args)
 
 
 def _dims(node: Node) -> int:
@@ -242,14 +251,14 @@ def _with_bias(product: Product, bias: Any, constants: Constants) -> Product | U
 
 
 def _linear(node: Node, constants: Constants) -> Product | Unmappable | None:
-    x, weight, bias = node.args[0], node.args[1], argument(node, "bias")
+    x, weight, bias = _given(node)[0], _given(node)[1], argument(node, "bias")
     if weight not in constants:
         if x in constants:
-            return Unmappable(x, "F.linear with a constant input and computed weights; write weights @ input")  # type: ignore[arg-type]
+            return Unmappable(x, "F.linear with a constant input and computed weights; write weights @ input")
         return None
-    if _dims(weight) != 2:  # type: ignore[arg-type]
-        return _matmul(node, x, weight, constants) if bias is None else Unmappable(weight, "its weight is not a matrix")  # type: ignore[arg-type]
-    return _with_bias(Product(x, weight, lambda w: w), bias, constants)  # type: ignore[arg-type]
+    if _dims(weight) != 2:
+        return _matmul(node, x, weight, constants) if bias is None else Unmappable(weight, "its weight is not a matrix")
+    return _with_bias(Product(x, weight, lambda w: w), bias, constants)
 
 
 def _per_axis(value: Any, n: int) -> tuple[int, ...]:
@@ -258,12 +267,12 @@ def _per_axis(value: Any, n: int) -> tuple[int, ...]:
 
 
 def _convolution(node: Node, constants: Constants) -> Product | Unmappable | None:
-    x, weight = node.args[0], node.args[1]
+    x, weight = _given(node)[0], _given(node)[1]
     if weight not in constants:
-        return Unmappable(x, "a convolution of constants with computed kernels") if x in constants else None  # type: ignore[arg-type]
+        return Unmappable(x, "a convolution of constants with computed kernels") if x in constants else None
     if argument(node, "transposed", False):
-        return Unmappable(weight, _NO_MATRIX["conv_transpose2d"])  # type: ignore[arg-type]
-    shape = tuple(int(s) for s in weight.meta["val"].shape)  # type: ignore[union-attr]
+        return Unmappable(weight, _NO_MATRIX["conv_transpose2d"])
+    shape = tuple(int(s) for s in weight.meta["val"].shape)
     n = len(shape) - 2
     dilation = _per_axis(argument(node, "dilation", 1), n)
     padding: Any = argument(node, "padding", 0)
@@ -276,7 +285,7 @@ def _convolution(node: Node, constants: Constants) -> Product | Unmappable | Non
         sides = tuple((p, p) for p in _per_axis(padding, n))
     conv = ConvShape(shape[2:], _per_axis(argument(node, "stride", 1), n), sides, dilation)
     groups = int(argument(node, "groups", 1))
-    product = Product(x, weight, lambda w: w, conv=conv, groups=groups)  # type: ignore[arg-type]
+    product = Product(x, weight, lambda w: w, conv=conv, groups=groups)
     return _with_bias(product, argument(node, "bias"), constants)
 
 
@@ -308,44 +317,44 @@ def _matmul(node: Node, left: Any, right: Any, constants: Constants) -> Product 
 
 
 def _addmm(node: Node, constants: Constants) -> Product | Unmappable | None:
-    product = _matmul(node, node.args[1], node.args[2], constants)
+    product = _matmul(node, _given(node)[1], _given(node)[2], constants)
     if not isinstance(product, Product):
         return product
     beta, alpha = float(argument(node, "beta", 1)), float(argument(node, "alpha", 1))
-    bias = node.args[0]
+    bias = _given(node)[0]
     # only a vector along the columns is a bias: a full matrix, or a vector along the rows, is another sum
-    along_columns = product.operand is node.args[2] and _dims(product.operand) == 2
-    if bias not in constants or _dims(bias) != 1 or not along_columns:  # type: ignore[arg-type]
+    along_columns = product.operand is _given(node)[2] and _dims(product.operand) == 2
+    if bias not in constants or _dims(bias) != 1 or not along_columns:
         return Unmappable(product.operand, "its summand is not a bias along the columns; write x @ w + summand")
     inner = product.weight
     return replace(product, weight=lambda w: inner(w) * alpha, bias=bias, bias_factor=beta)
 
 
 def _einsum(node: Node, constants: Constants) -> Product | Unmappable | None:
-    operands = list(node.args[1])  # type: ignore[arg-type]
+    operands = list(_given(node)[1])
     constant = [n for n in operands if n in constants]
     if not constant or len(constant) == len(operands):
         return None
     operand = constant[0]
     if len(operands) != 2:
-        return Unmappable(operand, "an einsum of more than two operands; multiply two at a time")  # type: ignore[arg-type]
-    equation = str(node.args[0]).replace(" ", "")
+        return Unmappable(operand, "an einsum of more than two operands; multiply two at a time")
+    equation = str(_given(node)[0]).replace(" ", "")
     side = operands.index(operand)
     x = operands[1 - side]
-    parsed = _einsum_axes(equation, side, _dims(x), _dims(operand))  # type: ignore[arg-type]
+    parsed = _einsum_axes(equation, side, _dims(x), _dims(operand))
     if parsed is None:
-        return Unmappable(operand, f"einsum '{equation}' is not one matrix applied to every input vector")  # type: ignore[arg-type]
+        return Unmappable(operand, f"einsum '{equation}' is not one matrix applied to every input vector")
     x_order, w_order, n_free, out_order = parsed
-    n_kept = _dims(x) - (_dims(operand) - n_free)  # type: ignore[arg-type]
-    free = tuple(int(operand.meta["val"].shape[a]) for a in w_order[:n_free])  # type: ignore[union-attr]
+    n_kept = _dims(x) - (_dims(operand) - n_free)
+    free = tuple(int(operand.meta["val"].shape[a]) for a in w_order[:n_free])
 
     def weight(w: Tensor) -> Tensor:
         rows = w.permute(w_order)
         return rows.reshape(*([-1] if n_free else [1]), int(torch.tensor(rows.shape[n_free:]).prod()))
 
     return Product(
-        x,  # type: ignore[arg-type]
-        operand,  # type: ignore[arg-type]
+        x,
+        operand,
         weight,
         before=lambda t: t.permute(x_order).flatten(n_kept),
         after=lambda y: y.reshape(*y.shape[:-1], *free).permute(out_order),

@@ -7,14 +7,14 @@ from math import prod
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind, TensorArgument
 from torch.fx import Node
 from torch.fx.node import map_arg
+from torch.nn import functional
 
-from xbar.aten import Constants, Product, find_product, is_in_place
+from xbar.aten import Constants, Product, call, find_product, is_in_place
 from xbar.errors import DataError
 from xbar.network import ConvShape, MatrixLayer, Network
 
@@ -127,14 +127,14 @@ class Host:
             elif node.name in self._bypass:
                 result = value(node.all_input_nodes[0])
             else:
-                args, kwargs = map_arg((node.args, node.kwargs), value)  # type: ignore[arg-type]
-                result = node.target(*args, **kwargs)  # type: ignore[operator]
+                args, kwargs = map_arg((node.args, node.kwargs), value)
+                result = call(node, args, kwargs)
             values[node] = result
             if see is not None:
                 see(node, result)
             for dead in self._last_use.get(node, ()):
                 del values[dead]
-        return map_arg(self._output_node().args[0], value)  # type: ignore[arg-type]
+        return map_arg(self._output_node().args[0], value)
 
     def _layer_output(self, node: Node, index: int, x: Tensor, compute: Compute) -> Tensor:
         product = self._products[node.name]
@@ -155,7 +155,7 @@ class Host:
             raise DataError(
                 f"{name}: takes {len(wanted)} input tensors, got {len(tensors)}; give a tuple of {len(wanted)}"
             )
-        problems = []
+        problems: list[str] = []
         batches = set()
         for node, x in zip(wanted, tensors, strict=True):
             batched = _is_batched(node, wanted[0])
@@ -198,7 +198,7 @@ def _input_problems(where: str, expected: Tensor, x: object, batched: bool) -> I
         for axis, (e, s) in enumerate(zip(expected.shape, x.shape, strict=False))
     )
     if not fits:
-        yield f"{where}: expected shape {text}, got {list(x.shape)}; reshape the data or trace the model with this shape"
+        yield f"{where}: expected shape {text}, got {list(x.shape)}; reshape the data or trace the model with it"
     elif batched and x.shape[0] == 0:
         yield f"{where}: expected at least one input, got an empty batch"
     if x.dtype != expected.dtype:
@@ -218,14 +218,14 @@ def float_product(_index: int, layer: MatrixLayer, x: Tensor) -> Tensor:
     weight = torch.from_numpy(layer.weight)
     bias = None if layer.bias is None else torch.from_numpy(layer.bias)
     if layer.conv is None:
-        return F.linear(x, weight, bias)
+        return functional.linear(x, weight, bias)
     return convolve(x, weight, bias, layer.conv, layer.groups)
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, conv: ConvShape, groups: int) -> Tensor:
     """Convolution of N space axes with its own padding before and after each axis."""
     n = len(conv.kernel)
-    function = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[n]
+    function = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}[n]
     if all(before == after for before, after in conv.padding):
         padding: Any = tuple(before for before, _ in conv.padding)
     else:
@@ -235,7 +235,7 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, conv: ConvShape, gr
 
 def _padded(x: Tensor, conv: ConvShape) -> Tensor:
     sides = [side for pair in reversed(conv.padding) for side in pair]
-    return F.pad(x, sides) if any(sides) else x
+    return functional.pad(x, sides) if any(sides) else x
 
 
 def output_space(space: Sequence[int], conv: ConvShape) -> tuple[int, ...]:
@@ -251,9 +251,9 @@ def output_space(space: Sequence[int], conv: ConvShape) -> tuple[int, ...]:
 def vectors(x: Tensor, conv: ConvShape | None, groups: int) -> Tensor:
     """The input vectors of a matrix layer: [vector, group, row] (im2col), of x's type.
 
-    Linear: x [..., row] with all leading axes flattened, one group. Convolution: x [batch, channel, *space]; vectors run
-    over (batch, *output space), rows over (channel of the group, *kernel) as in `weight[j].ravel()`. Works on integers
-    too: unrolling one-byte integers moves a quarter of the memory.
+    Linear: x [..., row] with all leading axes flattened, one group. Convolution: x [batch, channel, *space]; vectors
+    run over (batch, *output space), rows over (channel of the group, *kernel) as in `weight[j].ravel()`.
+    Works on integers too: unrolling one-byte integers moves a quarter of the memory.
     """
     if conv is None:
         return x.reshape(-1, 1, x.shape[-1])

@@ -1,8 +1,8 @@
 """Reading `.pt2` files (torch.export archives) without running what they carry.
 
-torch.export.load unpickles whatever an archive declares to be pickled, loads compiled libraries that it carries, evaluates
-its symbolic sizes as Python, and resolves operations to any attribute of torch. A model file from a stranger could thus
-run code. `load_exported` reads the archive itself first, refuses all of that, and hands torch only what it has checked.
+torch.export.load unpickles whatever an archive declares to be pickled, loads compiled libraries that it carries,
+evaluates its symbolic sizes as Python, and resolves operations to any attribute of torch: a stranger's file could run
+code. `load_exported` reads the archive itself first, refuses all of that, and hands torch only what it has checked.
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ _OPERATION = re.compile(
 _SYMBOL = re.compile(r"Symbol\('\w+'(, \w+=(True|False))*\)")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 # functions that torch prints for sizes (sympy's own and torch.utils._sympy.functions)
-_SIZE_FUNCTIONS = frozenset(
-    ["Integer", "Float", "Rational", "Add", "Mul", "Pow", "Max", "Min", "Mod", "PythonMod", "FloorDiv", "CeilDiv", "CleanDiv", "ModularIndexing", "PowByNatural", "IntTrueDiv", "FloatTrueDiv", "FloatPow", "ToFloat", "TruncToInt", "TruncToFloat", "FloorToInt", "CeilToInt", "RoundToInt", "Identity", "Where", "Equality", "Unequality", "StrictLessThan", "LessThan", "StrictGreaterThan", "GreaterThan", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "true", "false", "True", "False", "precision", "LShift", "RShift", "oo", "int_oo"]
+_SIZE_FUNCTION = re.compile(
+    r"""Integer | Float | Rational | Add | Mul | Pow | Max | Min | (Python)?Mod | FloorDiv | CeilDiv | CleanDiv
+    | ModularIndexing | PowByNatural | (Int|Float)TrueDiv | FloatPow | ToFloat | (Trunc|Floor|Ceil|Round)To(Int|Float)
+    | Identity | Where | (Une|E)quality | (Strict)?(Less|Greater)Than | Eq | Ne | L[te] | G[te] | And | Or | Not
+    | [Tt]rue | [Ff]alse | precision | [LR]Shift | (int_)?oo | [su]\d+""",
+    re.VERBOSE,
 )
 
 
@@ -120,10 +124,10 @@ def _is_call(target: str) -> bool:
 
 def _is_size(expression: str) -> bool:
     plain = _SYMBOL.sub("", expression)
-    if re.fullmatch(r"[su]\d+|u?\w?\d+", plain):
+    if re.fullmatch(r"[su]\d+|\d+", plain):
         return True
     return not re.search(r"[^\w\s(),+\-*/=']|__", plain) and all(
-        word in _SIZE_FUNCTIONS or re.fullmatch(r"[su]\d+", word) for word in _WORD.findall(plain)
+        _SIZE_FUNCTION.fullmatch(word) for word in _WORD.findall(plain)
     )
 
 
@@ -157,8 +161,8 @@ def _load(where: str, entries: dict[str, bytes]) -> ExportedProgram:
             error.__context__ if error.__context__ is not None and isinstance(error, RuntimeError | KeyError) else error
         )
         raise ModelError(
-            f"{where}: torch {torch.__version__} cannot read this archive ({_first_line(reason)}); save the model again "
-            "with torch.export.save of this torch version"
+            f"{where}: torch {torch.__version__} cannot read this archive ({_first_line(reason)}); save the model "
+            "again with torch.export.save of this torch version"
         ) from error
     finally:
         logger.setLevel(level)

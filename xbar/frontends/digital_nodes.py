@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Literal
@@ -17,13 +18,19 @@ from xbar.network import DigitalNode, MatrixLayer
 Sizes = Mapping[Node, tuple[int, ...]]
 Kind = Literal["activation", "pooling", "other"]
 
-_ACTIVATIONS = frozenset(
-    ["relu", "relu6", "leaky_relu", "prelu", "rrelu", "elu", "selu", "celu", "gelu", "silu", "mish", "sigmoid", "tanh", "hardtanh", "hardsigmoid", "hardswish", "softplus", "softsign", "logsigmoid", "log_sigmoid", "softmax", "log_softmax", "_softmax", "_log_softmax", "threshold", "clamp", "clamp_min", "clamp_max", "glu", "hardshrink", "softshrink", "tanhshrink"]
+_ACTIVATION = re.compile(
+    r"""(leaky_|p|r)?relu6? | [sc]?elu | gelu | silu | mish | (hard|log_?)?sigmoid | (hard)?tanh | hardswish | softplus
+    | softsign | _?(log_)?softmax | threshold | clamp(_min|_max)? | glu | (hard|soft|tanh)shrink""",
+    re.VERBOSE,
 )
-_PRODUCTS = frozenset(["matmul", "mm", "bmm", "baddbmm", "addmm", "einsum", "mv", "dot", "linear"])
-_NORMS = frozenset(["layer_norm", "native_layer_norm", "group_norm", "instance_norm", "rms_norm", "local_response_norm"])
-_MOVES = frozenset(
-    ["reshape", "contiguous", "clone", "dropout", "alpha_dropout", "feature_dropout", "native_dropout", "cat", "stack", "concat", "constant_pad_nd", "pad", "roll", "flip", "index", "select_copy", "repeat", "expand_copy", "gather", "index_select", "unfold", "im2col", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle", "copy", "fill", "zeros", "zeros_like", "ones", "ones_like", "full", "full_like", "empty", "empty_like", "new_zeros", "new_ones", "arange", "scalar_tensor", "lift_fresh_copy", "tril", "triu", "masked_fill", "where", "sym_size", "sym_constrain_range", "_assert_scalar", "_assert_tensor_metadata", "item", "repeat_interleave", "tile", "resolve_conj"]
+_PRODUCT = re.compile("matmul|b?mm|addmm|baddbmm|einsum|mv|dot|linear")
+_NORM = re.compile("(native_)?(layer|group)_norm|instance_norm|rms_norm|local_response_norm")
+_MOVE = re.compile(
+    r"""reshape | contiguous | clone | (alpha_|feature_|native_)?dropout | cat | concat | stack | (constant_)?pad(_nd)?
+    | roll | flip | index(_select)? | gather | repeat(_interleave)? | tile | (select|expand)_copy | unfold | im2col
+    | pixel_(un)?shuffle | channel_shuffle | copy | fill | (new_)?(zeros|ones|full|empty)(_like)? | arange
+    | scalar_tensor | lift_fresh_copy | tri[lu] | masked_fill | where | sym_.* | _assert_.* | item | resolve_conj""",
+    re.VERBOSE,
 )
 
 
@@ -57,7 +64,7 @@ def _plain_name(node: Node) -> str:
 
 def _only_moves(node: Node) -> bool:
     return (
-        _plain_name(node) in _MOVES
+        _MOVE.fullmatch(_plain_name(node)) is not None
         or (is_view(node) and not is_in_place(node))
         or getattr(node.target, "__module__", "") in ("_operator", "math")
         or node.target is operator.getitem
@@ -66,7 +73,7 @@ def _only_moves(node: Node) -> bool:
 
 def _kind(node: Node) -> Kind:
     name = _plain_name(node)
-    if name in _ACTIVATIONS:
+    if _ACTIVATION.fullmatch(name):
         return "activation"
     return "pooling" if "pool" in name else "other"
 
@@ -77,13 +84,13 @@ def _reason(node: Node, kept: Mapping[Node, tuple[str, Product | Unmappable]]) -
         why = f" ({product.reason})" if isinstance(product, Unmappable) else ""
         return f"kept digital by the user{why}"
     name = _plain_name(node)
-    if name in _PRODUCTS:
+    if _PRODUCT.fullmatch(name):
         return "a product of two activations: no stored weights"
     if "attention" in name:
         return "attention scores: products of activations, no stored weights"
     if "batch_norm" in name:
         return "no single matrix layer before it to fold it into"
-    if name in _NORMS:
+    if _NORM.fullmatch(name):
         return "needs the statistics of the activations themselves"
     if "embedding" in name:
         return "a lookup, not a product"
@@ -98,7 +105,7 @@ def _operations(node: Node, sizes: Sizes, kept: Mapping[Node, tuple[str, Product
     name = _plain_name(node)
     if node in kept:
         return _kept_operations(kept[node][1], outputs, inputs)
-    if name in _PRODUCTS and inputs:
+    if _PRODUCT.fullmatch(name) and inputs:
         return 2 * outputs * inputs[-2 if name == "baddbmm" and len(inputs) > 1 else 0][-1]
     if name == "scaled_dot_product_attention" and len(inputs) >= 3:
         query, key, value = inputs[:3]

@@ -1,4 +1,4 @@
-"""From an exported graph to a Network: finds the matrix layers, names them, folds BatchNorm, lists what stays digital."""
+"""From an exported graph to a Network: finds and names the matrix layers, folds BatchNorm, lists what stays digital."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ def _refuse(
     name: str,
 ) -> None:
     problems = [
-        f"{name}: layer {names[node]} ({op_name(node)}) cannot be mapped to a crossbar: {product.reason}; change it, or "
-        f"keep it digital with digital=('{names[node]}',)"
+        f"{name}: layer {names[node]} ({op_name(node)}) cannot be mapped to a crossbar: {product.reason}; change it, "
+        f"or keep it digital with digital=('{names[node]}',)"
         for node, product in products.items()
         if isinstance(product, Unmappable) and node not in kept
     ]
@@ -138,7 +138,7 @@ def _refuse(
             and argument(node, "running_mean") is not None
         ):
             problems.append(
-                f"{name}: {node.name}: BatchNorm was exported in training mode; call model.eval() before torch.export.export"
+                f"{name}: {node.name}: exported in training mode; call model.eval() before torch.export.export"
             )
     if problems:
         raise ModelError(problems)
@@ -209,8 +209,8 @@ def _check_finite(found: Sequence[_Found], constants: Constants, name: str) -> N
             bad = 0 if array is None else int(np.count_nonzero(~np.isfinite(array)))
             if bad:
                 problems.append(
-                    f"{name}: layer {f.name}: {bad} of its {what} are NaN or infinite; train it again or load an earlier "
-                    "checkpoint"
+                    f"{name}: layer {f.name}: {bad} of its {what} are NaN or infinite; train it again or load an "
+                    "earlier checkpoint"
                 )
     problems += [
         f"{name}: parameter {path}: holds NaN; train it again or load an earlier checkpoint"

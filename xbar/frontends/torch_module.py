@@ -101,8 +101,8 @@ def _export(model: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
     except Exception as error:  # export fails in as many ways as models do; each becomes one clear line
         raise ModelError(
             f"{type(model).__name__}: torch.export cannot trace it ({_reason(error)}); replace branches and loops that "
-            "depend on the values of tensors (torch.where, torch.cond), check the shape of the example input, or export "
-            "the model yourself and give the ExportedProgram"
+            "depend on the values of tensors (torch.where, torch.cond), check the shape of the example input, or "
+            "export the model yourself and give the ExportedProgram"
         ) from error
     _own_weights(exported)
     return exported

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from xbar.errors import ConfigError, DataError, ModelError
 from xbar.host import convolve, fold_back, run
@@ -39,7 +39,7 @@ def quantize(
     seen = observe(network, calibration, histogram=precision.input_range != "max")
     if precision.input_bits == 1 and any(o.signed for o in seen):
         raise ConfigError(
-            f"precision.input_bits: layer {layer.name} receives negative values, which 1 bit cannot hold; use 2 or more bits"
+            f"precision.input_bits: layer {layer.name} receives negative values, which 1 bit cannot hold; use 2 bits"
             for layer, o in zip(network.layers, seen, strict=True)
             if o.signed
         )
@@ -133,7 +133,7 @@ def integer_forward(qnet: QuantizedNetwork, inputs: Tensor | Sequence[Tensor]) -
         q, _ = quantize_input(x, quantized.input_scale, quantized.input_bits, quantized.input_signed)
         weight = torch.from_numpy(quantized.weight_q.astype(np.float64))
         if layer.conv is None:
-            acc = F.linear(q.double(), weight).reshape(-1, 1, layer.n_cols)
+            acc = functional.linear(q.double(), weight).reshape(-1, 1, layer.n_cols)
         else:
             maps = convolve(q.double(), weight, None, layer.conv, layer.groups)
             channel = maps.dim() - 1 - len(layer.conv.kernel)

@@ -1,4 +1,4 @@
-"""One-level precision: weights in {-q, 0, +q}, for cells with a single programmed level (Wang, ASP-DAC 2017, step 1)."""
+"""One-level precision: weights in {-q, 0, +q}, for cells with one programmed level (Wang, ASP-DAC 2017, step 1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def weight_scale(weight: NDArray[np.float32], per_channel: bool) -> NDArray[np.float64]:
-    """The level q that minimises sum (w - Q(w))² with Q(w) = q sign(w) where |w| > q/2, else 0; float64 [1] or [col_total].
+    """The level q that minimises sum (w - Q(w))² with Q(w) = q sign(w) where |w| > q/2, else 0; float64 [1] or [col].
 
     For the k largest magnitudes with sum S_k the best level is S_k / k and the error falls by S_k² / k: the k with the
     largest gain is the global optimum, to which iterating "threshold q/2, then mean" only converges from a good start.

@@ -29,7 +29,7 @@ def weight_integers(weight: NDArray[np.float32], scale: NDArray[np.float64], bit
 
 
 def input_scale(full_range: float, bits: int, signed: bool) -> float:
-    """Step of the activations: range / (2^bits - 1), or range / (2^(bits-1) - 1) where they are signed; 1 for range 0."""
+    """Step of the activations: range / (2^bits - 1), or range / (2^(bits-1) - 1) where signed; 1 for range 0."""
     return full_range / top_code(bits, signed) if full_range > 0 else 1.0
 
 
