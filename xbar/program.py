@@ -16,8 +16,8 @@ class AdcSetting:
     """How the column sums of one layer become codes; all tuples are [slice].
 
     `clip`: code = min(y, 2^bits - 1), the LSB is one cell step.
-    `range`: LSB = max(1, full_scale / (2^bits - 1)) cell steps; code = min(floor(y / LSB + 1/2), 2^bits - 1), computed in
-    integers; full_scale None means that it must be calibrated first.
+    `range`: LSB = max(1, full_scale / (2^bits - 1)) cell steps; code = min(floor(y / LSB + 1/2), 2^bits - 1), computed
+    in integers; full_scale None means that it must be calibrated first.
     `ideal`: code = y; bits and full_scale are None.
     The unit column of offset encodings is read with `unit_bits` in clip mode.
     """
@@ -70,7 +70,8 @@ class LayerProgram:
     plane_slice: [plane] the slice (0 = least significant) that the plane belongs to.
     plane_sign: int8 [plane, row_block, group, col], +1 or -1 (the negative polarity, and ISAAC's flipped columns).
     unit_coef: int64 [row_block, group, col] or None: what to multiply the unit column's sum with. The layer computes
-        out = sum_plane 2^(cell_bits * slice) * sum_block sign * code(x_block . cells) + sum_block unit_coef * code(sum x_block)
+        out = sum_plane 2^(cell_bits * slice) * sum_block sign * code(x_block . cells)
+              + sum_block unit_coef * code(sum x_block)
     row_edges: row blocks within a group are row_edges[b] .. row_edges[b+1].
     replica_tiles: for each replica beyond the first, the tiles that it occupies.
     """
@@ -122,3 +123,19 @@ class Program:
     chip: Chip
     n_tiles_used: int
     host_ops: dict[str, int]  # per input: activation_ops, pooling_ops, digital_ops, offchip_bits
+
+
+def utilisation(program: Program) -> tuple[dict[str, float], float]:
+    """Cells that hold weights / cells of the crossbars that are occupied, by layer and over all layers and replicas.
+
+    Cells off the diagonal of a crossbar that groups share hold no weight. Unit columns count on neither side.
+    """
+    size = program.chip.crossbar.rows * program.chip.crossbar.cols
+    by_layer = {}
+    used = occupied = 0
+    for layer in program.layers:
+        cells = int(layer.cells.size)  # every cell of every plane lies in exactly one block
+        by_layer[layer.name] = cells / (len(layer.blocks) * size)
+        used += cells * layer.n_replicas
+        occupied += len(layer.blocks) * size * layer.n_replicas
+    return by_layer, used / occupied

@@ -1,0 +1,69 @@
+"""`xbar.estimate`: program + activity -> report."""
+
+from __future__ import annotations
+
+from math import prod
+
+from xbar.cost.area import shares
+from xbar.cost.energy import dynamic_J, uncosted
+from xbar.cost.latency import LatencyModel, analytic_pipeline
+from xbar.errors import DataError
+from xbar.program import Program, utilisation
+from xbar.result import Activity, LedgerEntry, Report
+
+
+def estimate(program: Program, activity: Activity, latency: LatencyModel = analytic_pipeline) -> Report:
+    """The bill for running `program` as `activity` counted it.
+
+    area: every part of the chip, on the account of the layer that occupies it. energy per inference: events * energy
+    per event, and leakage of the whole chip for as long as an inference takes in the full pipeline. `latency` gives the
+    time of each layer.
+
+    Raises DataError where the activity is of another program or of no inputs.
+    """
+    names, counted = [layer.name for layer in program.layers], [layer.name for layer in activity.layers]
+    if names != counted:
+        raise DataError(f"activity: must be of this program's layers ({', '.join(names)}), got {', '.join(counted)}")
+    if activity.n_inputs < 1:
+        raise DataError(f"activity: must count at least one input, got {activity.n_inputs}; simulate some inputs")
+    chip = program.chip
+    timing = latency(program)
+    by_layer, total = utilisation(program)
+    return Report(
+        network=program.network.name,
+        chip=chip.name,
+        adc_source=_adc_source(program),
+        ledger=ledger(program, activity, max(t.total_s for t in timing)),
+        timing=timing,
+        macs=sum(layer.vectors_per_input * prod(layer.cells.shape[1:]) for layer in program.layers),
+        peak_power_W=chip.peak_power_W,
+        n_tiles_used=program.n_tiles_used,
+        n_tiles=chip.chip.tiles,
+        utilisation=by_layer,
+        utilisation_total=total,
+        uncosted=uncosted(program, activity),
+    )
+
+
+def ledger(program: Program, activity: Activity, period_s: float) -> tuple[LedgerEntry, ...]:
+    """One entry for each kind of part and each layer that holds or uses it; leakage for `period_s` per inference."""
+    fractions = shares(program)
+    entries = []
+    for row in program.chip.ledger():
+        spent = dynamic_J(row, program, activity)
+        held = fractions[row.level]
+        for name in dict.fromkeys([*spent, *held]):
+            count = held.get(name, 0.0) * row.count_per_chip
+            area_m2, leakage_J = count * row.cost.area_m2, count * row.cost.leakage_W * period_s
+            energy_J = spent.get(name, 0.0)
+            if area_m2 or leakage_J or energy_J:
+                entries.append(LedgerEntry(name, row.level, row.part, area_m2, energy_J, leakage_J))
+    return tuple(entries)
+
+
+def _adc_source(program: Program) -> str:
+    adc, bits = program.chip.adc, program.chip.adc_bits
+    if bits is None:
+        return f"{adc.kind}: {adc.source}"
+    text = str(bits[0]) if len(set(bits)) == 1 else ", ".join(map(str, bits)) + " (slice 0 first)"
+    return f"{adc.kind}, {text} bits: {adc.source}"
