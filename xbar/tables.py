@@ -1,0 +1,234 @@
+"""Outcomes, chips and sweeps as tables of rich, for the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from xbar.units import si
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from xbar.hardware import Chip
+    from xbar.network import Network
+    from xbar.result import Report
+    from xbar.sim import AdcResolution
+    from xbar.sweep.job import Outcome
+
+RIGHT: Literal["right"] = "right"
+
+
+def print_outcome(outcome: Outcome, console: Console) -> None:
+    """The whole report of one design point."""
+    console.print(Group(*_outcome(outcome)))
+
+
+def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
+    chip, report = outcome.program.chip, outcome.report
+    yield Panel(_headline(outcome), title=f"[bold]{escape(report.network)} on {escape(chip.name)}", title_align="left")
+    yield _layers(outcome)
+    if outcome.adc is not None:
+        yield _adc(outcome.adc)
+    yield _bill(report, "part", "parts by area and energy per inference")
+    yield _bill(report, "level", "levels of the chip")
+    yield from _digital(outcome.program.network)
+    for item in report.uncosted:
+        yield Text(f"not in the bill: {item.count:,.4g} {item.event} per inference ({item.reason})", style="yellow")
+
+
+def _headline(outcome: Outcome) -> RenderableType:
+    report, chip = outcome.report, outcome.program.chip
+    metrics = outcome.metrics()
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column()
+    accuracy = (
+        f"[bold green]{outcome.accuracy_hardware:.2%}[/] on hardware   {outcome.accuracy_quantized:.2%} integer network   "
+        f"{outcome.accuracy_float:.2%} float32   ({outcome.n_inputs:,} images)"
+    )
+    per_W, per_mm2 = metrics.get("tops_per_W"), metrics.get("tops_per_used_mm2")
+    rows = [
+        ("accuracy", accuracy),
+        ("saturated", f"{metrics['saturated_rel']:.4%} of the ADC conversions"),
+        ("area", f"{si(report.used_area_m2, 'm2')} used of {si(report.area_m2, 'm2')}   {report.n_tiles_used} of {report.n_tiles} tiles"),
+        ("energy", f"{si(report.energy_J, 'J')} per inference"),
+        ("power", f"{si(report.power_W, 'W')} average   {si(report.peak_power_W, 'W')} with every part of the chip busy"),
+        ("latency", f"{si(report.latency_s, 's')}   bottleneck: {escape(report.bottleneck)}"),
+        ("throughput", f"{report.throughput_per_s:,.0f} inferences/s"),
+        ("efficiency", "   ".join(f"{v:.4g} {u}" for v, u in ((per_W, "TOPS/W"), (per_mm2, "TOPS/mm² used")) if v is not None)),
+        ("ADC", escape(report.adc_source)),
+        ("chip", escape(chip.citation)),
+    ]
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def _layers(outcome: Outcome) -> Table:
+    table = Table(title="layers on crossbars", title_justify="left", caption_justify="left")
+    for name in ("layer", "matrix", "groups", "crossbars", "copies", "cells used", "MVMs", "time", "energy", "saturated"):
+        table.add_column(name, justify="left" if name == "layer" else RIGHT)
+    bill = outcome.report.by("layer")
+    times = {t.name: t.total_s for t in outcome.report.timing}
+    for layer, counts in zip(outcome.program.layers, outcome.result.activity.layers, strict=True):
+        conversions = counts.count("conversions")
+        saturated = (sum(counts.saturations) + counts.unit_saturations) / conversions if conversions else 0.0
+        table.add_row(
+            escape(layer.name),
+            f"{layer.cells.shape[2]} x {layer.cells.shape[3]}",
+            str(layer.groups),
+            str(len(layer.blocks)),
+            str(layer.n_replicas),
+            f"{outcome.report.utilisation[layer.name]:.1%}",
+            f"{layer.vectors_per_input:,}",
+            si(times[layer.name], "s"),
+            si(bill[layer.name].energy_J, "J"),
+            f"{saturated:.4%}",
+        )
+    return table
+
+
+def _adc(adc: AdcResolution) -> Table:
+    rows = adc.rows()
+    table = Table(
+        title="ADC bits by layer and slice: lossless / seen / 99.9 % of the data -> smallest",
+        title_justify="left",
+        caption=Text(adc.summary(), style="dim"),
+        caption_justify="left",
+    )
+    table.add_column("layer")
+    n_slices = 1 + max(int(row["slice"]) for row in rows)
+    for s in range(n_slices):
+        table.add_column(f"slice {s}" + (" (LSB)" if s == 0 else ""), justify=RIGHT)
+    for name, group in groupby(rows, key=lambda row: row["layer"]):
+        cells = [""] * n_slices
+        for row in group:
+            text = f"{row['lossless_bits']}/{row['max_bits']}/{row['p999_bits']}"
+            cells[int(row["slice"])] = text + f" -> [bold]{row['smallest_bits']}[/]"
+        table.add_row(escape(str(name)), *cells)
+    return table
+
+
+def _bill(report: Report, key: Literal["part", "level"], title: str) -> Table:
+    table = Table(title=title, title_justify="left", show_footer=True)
+    table.add_column(key, footer="total")
+    table.add_column("area", footer=si(report.area_m2, "m2"), justify=RIGHT)
+    table.add_column("", footer="100.0%", justify=RIGHT)
+    table.add_column("energy", footer=si(report.energy_J, "J"), justify=RIGHT)
+    table.add_column("", footer="100.0%", justify=RIGHT)
+    for name, cost in sorted(report.by(key).items(), key=lambda item: -item[1].energy_J):
+        table.add_row(
+            escape(name),
+            si(cost.area_m2, "m2"),
+            f"{_share(cost.area_m2, report.area_m2):.1%}",
+            si(cost.energy_J, "J"),
+            f"{_share(cost.energy_J, report.energy_J):.1%}",
+        )
+    return table
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
+
+
+def _digital(network: Network) -> Iterator[RenderableType]:
+    nodes = sorted(network.digital, key=lambda node: node.reason)
+    if not nodes:
+        return
+    table = Table(title="what stays digital, and why", title_justify="left")
+    for name in ("reason", "operations", "per inference"):
+        table.add_column(name, justify=RIGHT if name == "per inference" else "left")
+    for reason, group in groupby(nodes, key=lambda node: node.reason):
+        same = list(group)
+        names = [f"{node.name} ({node.op})" if node.op not in node.name else node.name for node in same]
+        shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        table.add_row(escape(reason), escape(shown), f"{sum(node.ops_per_input for node in same):,}")
+    yield table
+
+
+def print_chips(chips: Sequence[Chip], console: Console) -> None:
+    """The list of chips."""
+    table = Table(title="chips that come with xbar", title_justify="left", caption="xbar show NAME for the parts of one", caption_justify="left")
+    for name in ("name", "crossbar", "cell", "weights", "ADC", "tiles", "area", "peak power", "source"):
+        table.add_column(name, overflow="fold")
+    for chip in chips:
+        bits = "ideal" if chip.adc_bits is None else f"{max(chip.adc_bits)} bit"
+        table.add_row(
+            f"[bold]{escape(chip.name)}",
+            f"{chip.crossbar.rows} x {chip.crossbar.cols}",
+            f"{chip.device.cell_bits} bit",
+            f"{chip.precision.weight_bits} bit, {chip.encoding.kind}",
+            bits,
+            str(chip.chip.tiles),
+            si(chip.area_m2, "m2"),
+            si(chip.peak_power_W, "W"),
+            escape(chip.citation),
+        )
+    console.print(table)
+
+
+def print_chip(chip: Chip, console: Console) -> None:
+    """One chip, part by part."""
+    rows = chip.describe()
+    console.print(f"[bold]{escape(chip.name)}[/]: {escape(chip.citation)}")
+    console.print(f"{escape(chip.hierarchy.strip())}", style="dim")
+    table = Table()
+    for name in rows[0]:
+        table.add_column(name, overflow="fold", justify=RIGHT if name in ("count", "area", "peak power", "leakage") else "left")
+    for row in rows:
+        total = row["kind"] == "sum"
+        table.add_row(*map(escape, row.values()), style="bold" if total else "", end_section=total)
+    console.print(table)
+    peak = chip.peak_ops_per_s
+    line = f"peak: {peak / 1e12:.4g} TOPS"
+    if chip.area_m2 > 0 and chip.peak_power_W > 0:
+        line += f", {peak / 1e9 / (chip.area_m2 * 1e6):.4g} GOPS/mm², {peak / 1e9 / chip.peak_power_W:.4g} GOPS/W"
+    console.print(f"{line}   (weights {chip.precision.weight_bits} bit, inputs {chip.precision.input_bits} bit)")
+
+
+_SWEEP_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "accuracy": ("accuracy", lambda v: f"{v:.2%}"),
+    "saturated_rel": ("saturated", lambda v: f"{v:.3%}"),
+    "energy_J": ("energy", lambda v: si(v, "J")),
+    "latency_s": ("latency", lambda v: si(v, "s")),
+    "power_W": ("power", lambda v: si(v, "W")),
+    "used_area_m2": ("used area", lambda v: si(v, "m2")),
+    "tops_per_W": ("TOPS/W", lambda v: f"{v:.4g}"),
+}
+
+
+def print_sweep(frame: pd.DataFrame, varied: Sequence[str], smaller: str, console: Console) -> None:
+    """One row per point; the Pareto front of accuracy over `smaller` is marked."""
+    from xbar.sweep.pool import pareto_front
+
+    table = Table(caption=f"* nothing has both higher accuracy and lower {smaller}", caption_justify="left")
+    figures = [name for name in _SWEEP_COLUMNS if name in frame]
+    for name in [*varied, *(_SWEEP_COLUMNS[f][0] for f in figures), ""]:
+        table.add_column(name, justify=RIGHT)
+    front = pareto_front(frame, smaller, "accuracy") if figures else frame.problem == "no point"
+    for index, row in frame.iterrows():
+        values = [str(row[name]) for name in varied]
+        if row.problem:
+            table.add_row(*values, f"[red]{escape(str(row.problem))}[/]", *[""] * len(figures))
+        else:
+            table.add_row(*values, *(_SWEEP_COLUMNS[f][1](row[f]) for f in figures), "*" if front[index] else "")
+    console.print(table)
+
+
+@contextmanager
+def sweep_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar to hand to `sweep` as on_point."""
+    columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("points", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
