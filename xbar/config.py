@@ -1,6 +1,6 @@
 """From YAML to validated, frozen values: every problem at once, each with file, line, path and remedy.
 
-One loader for the whole project: it reads `1e-6` as a number, refuses duplicate keys, and remembers the line of every key.
+One loader for the whole project: it reads `1e-6` as a number, refuses duplicate keys, and remembers every key's line.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def _plain(loader: _Loader, node: yaml.Node, place: Place, lines: dict[Place, in
         key = str(loader.construct_object(key_node, deep=True))
         inner, line = (*place, key), key_node.start_mark.line + 1
         if key in data:
-            found.append(f"{path}:{line}: {_dotted(inner)}: appears twice, first in line {lines[inner]}; keep one of the two")
+            rule = f"appears twice, first in line {lines[inner]}; keep one of the two"
+            found.append(f"{path}:{line}: {_dotted(inner)}: {rule}")
             continue
         lines[inner] = line
         data[key] = _plain(loader, value_node, inner, lines, found, path)
@@ -121,7 +122,7 @@ def _apply(document: Document, overrides: Mapping[str, Any]) -> tuple[dict[str, 
     found = []
     for path, text in overrides.items():
         try:
-            value = yaml.load(text, _Loader) if isinstance(text, str) else text  # noqa: S506 (a SafeLoader)
+            value = yaml.load(text, _Loader) if isinstance(text, str) else text
         except yaml.YAMLError:
             found.append(f"--set {path}: is not a YAML value, got {text!r}; quote it")
             continue
@@ -171,7 +172,10 @@ def _where(document: Document, placed: Mapping[Place, str], place: Place) -> str
     return f"{document.path}: {_dotted(place)}".removesuffix(": ")
 
 
-def _line(cls: type[Settings], document: Document, data: Any, placed: Mapping[Place, str], details: ErrorDetails) -> str:
+def _line(
+    cls: type[Settings], document: Document, data: Any, placed: Mapping[Place, str], details: ErrorDetails
+) -> str:
+    """One of pydantic's errors as `where: rule, got value; what to do`."""
     place = tuple(details["loc"])
     rule, remedy = _rule(cls, data, place, details)
     value = _value_at(data, place)
@@ -186,12 +190,10 @@ def _short(value: Any) -> str:
 
 def _value_at(data: Any, place: Place) -> Any:
     for step in place:
-        if isinstance(data, Mapping) and step in data:
-            data = data[step]
-        elif isinstance(data, (list, tuple)) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
+        is_entry = isinstance(data, (list, tuple)) and isinstance(step, int) and step < len(data)
+        if not is_entry and not (isinstance(data, Mapping) and step in data):
             return None
+        data = data[step]
     return data
 
 

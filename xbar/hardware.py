@@ -31,7 +31,7 @@ Parts = dict[str, Annotated[Component, by_kind(Component, default="priced")]]
 class Encoding(Settings):
     """How signed weights become cells.
 
-    `differential`: a positive and a negative magnitude. `offset`: w + 2^(bits - 1), and a unit column that is subtracted;
+    `differential`: a positive and a negative magnitude. `offset`: w + 2^(bits - 1), and a unit column to subtract;
     `flipped` stores columns inverted whose sum could exceed half the range (ISAAC), which saves one ADC bit.
     `ternary`: -1, 0, 1 as a pair of binary cells. `layout: interleaved` puts all slices and polarities of a weight in
     neighbouring columns of one crossbar, `separate` puts each in a crossbar of its own.
@@ -54,21 +54,21 @@ class Core(Settings):
 
     crossbars: Count
     adcs: Count
-    parts: Parts = {}
+    parts: Parts = Field(default_factory=dict)
 
 
 class Tile(Settings):
     """A group of cores with a buffer, and the parts beside them."""
 
     cores: Count
-    parts: Parts = {}
+    parts: Parts = Field(default_factory=dict)
 
 
 class ChipLevel(Settings):
     """The tiles of a chip, and the parts beside them."""
 
     tiles: Count
-    parts: Parts = {}
+    parts: Parts = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class Chip(Settings):
         return {"crossbar": n_cores, "core": n_cores, "tile": self.chip.tiles, "chip": 1}[level]
 
     def total(self, level: Level = "chip") -> Cost:
-        """Area, power at full activity and leakage of one crossbar's array, core, tile, or of the chip, all that is in it."""
+        """Area, power at full activity and leakage of one crossbar, core or tile, or of the chip, with all in it."""
         below = LEVELS[: LEVELS.index(level) + 1]
         area_m2 = power_W = leakage_W = 0.0
         for row in self.ledger():
@@ -300,7 +300,7 @@ def chip_document(name_or_path: str | Path) -> Document:
     known = list_chips()
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"the chips are {', '.join(known)}, or give the path of a .yaml file"
+        hint = f"did you mean {close[0]}?" if close else f"the chips are {', '.join(known)}"
         raise ConfigError(f"chip: must be a known chip or a .yaml file, got {name}; {hint}")
     with importlib.resources.as_file(importlib.resources.files("hw_configs") / f"{name}.yaml") as path:
         document = load_yaml(path)

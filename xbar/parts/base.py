@@ -1,7 +1,7 @@
 """The families of hardware parts, abstract: what every device, array, DAC, ADC and priced component must offer.
 
-A part is a frozen value; `kind` names its file (`adc: {kind: sar}` is xbar/parts/adc/sar.py) or, for an outsider's class,
-`module:Class`. Classes are either abstract (here) or final (one per file).
+A part is a frozen value; `kind` names its file (`adc: {kind: sar}` is xbar/parts/adc/sar.py) or, for an outsider's
+class, `module:Class`. Classes are either abstract (here) or final (one per file).
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _read_bits(value: Any) -> int | tuple[int, ...]:
     several = isinstance(value, (list, tuple))
     numbers = tuple(value) if several else (value,)
     if not numbers or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= 16 for n in numbers):
-        raise ValueError("must be a whole number from 1 to 16, or a list of one per slice; use kind: ideal for no ADC limit")
+        raise ValueError("must be a whole number from 1 to 16, or a list of one per slice; kind: ideal has no limit")
     return numbers if several else numbers[0]
 
 
@@ -116,8 +116,8 @@ Resolution = Annotated[int | tuple[int, ...], PlainValidator(_read_bits)]
 class Adc(Part):
     """Digitises column sums. `mode` says how a sum becomes a code (DESIGN section 5); the engine computes the codes.
 
-    `ideal` passes every sum, `clip` has an LSB of one cell step and saturates, `range` spreads its codes over a full scale
-    that is found by the method `full_scale` names.
+    `ideal` passes every sum, `clip` has an LSB of one cell step and saturates, `range` spreads its codes over a full
+    scale that is found by the method `full_scale` names.
     """
 
     folders: ClassVar[tuple[str, ...]] = ("adc",)
@@ -128,7 +128,7 @@ class Adc(Part):
 
     @abstractmethod
     def bits_of_slices(self, n_slices: int) -> tuple[int, ...] | None:
-        """Resolution per slice (0 = least significant); None if it is unlimited. ValueError for a list of wrong length."""
+        """Resolution per slice (0 = least significant); None if unlimited. ValueError for a list of wrong length."""
 
     @abstractmethod
     def cost(self, bits: int | None) -> Cost:

@@ -34,7 +34,8 @@ def part_class(family: type[P], kind: object) -> type[P]:
     if not isinstance(kind, str) or kind not in known:
         close = difflib.get_close_matches(str(kind), known, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise ValueError(f"must be a kind of {name}; {hint}the kinds are {', '.join(known)}, or module:Class of your own")
+        listed = ", ".join(known)
+        raise ValueError(f"must be a kind of {name}; {hint}the kinds are {listed}, or module:Class of your own")
     module = importlib.import_module(known[kind])
     (found,) = (c for c in vars(module).values() if _is_final(c, family) and c.__module__ == module.__name__)
     return found

@@ -9,7 +9,7 @@ from xbar.parts.base import Adc, Cost
 
 @final
 class IdealAdc(Adc):
-    """A converter with unlimited resolution that costs nothing: for accuracy without the ADC's effect, never for prices."""
+    """A converter with unlimited resolution that costs nothing: for the accuracy without an ADC, never for prices."""
 
     mode: Literal["ideal"] = "ideal"
     full_scale: None = None

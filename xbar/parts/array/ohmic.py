@@ -16,8 +16,8 @@ class OhmicArray(Array):
     """A crossbar of resistive cells: an active word line costs E = cols * V_read^2 * mean(g) * t_read.
 
     Averaged over equally likely levels; for DACs of several bits V_read is the full-scale voltage, so the energy is an
-    upper bound there. Word lines held at zero cost nothing in the cells. Area = rows * cols * cell_area; cell areas in F^2
-    of published 1T1R cells: 5x12 (Intel 22 nm), 6x6 (Winbond 90 nm), 4x4 (Tsinghua 130 nm); 4 is the ideal cross-point.
+    upper bound there. Word lines held at zero cost nothing in the cells. Area = rows * cols * cell_area; published 1T1R
+    cells take 5x12 F^2 (Intel 22 nm), 6x6 F^2 (Winbond 90 nm), 4x4 F^2 (Tsinghua 130 nm); an ideal cross-point 4 F^2.
     """
 
     read_voltage_V: Volt

@@ -16,7 +16,7 @@ class ScaledDac(Dac):
     """A driver given by its 1-bit price; area and power (or energy) go as 2^(bits - 1).
 
     Give either `power_W`, drawn while pulses are sent, or `energy_J` per pulse. ISAAC's 1-bit driver takes 3.9 uW and
-    0.166 um2 (Shafiee et al., ISCA 2016, table 1); the doubling per bit is the usual assumption for binary-weighted DACs.
+    0.166 um2 (Shafiee et al., ISCA 2016, table 1); doubling per bit is the usual assumption for binary-weighted DACs.
     """
 
     area_m2: SquareMetre

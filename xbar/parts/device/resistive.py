@@ -15,8 +15,8 @@ from xbar.units import Siemens
 class ResistiveDevice(Device):
     """A cell whose level L has the conductance g_min + L (g_max - g_min) / (2^cell_bits - 1), in S.
 
-    g_min is the high-resistance state (HRS), g_max the low-resistance state (LRS). Numbers of published devices:
-    1T1R at 22 nm (Intel) 6 kOhm with ratio 17, at 90 nm (Winbond) 6 kOhm with 150, at 130 nm (Tsinghua) 100 kOhm with 10.
+    g_min is the high-resistance state (HRS), g_max the low-resistance state (LRS). Published 1T1R devices,
+    on-resistance and on/off ratio: Intel 22 nm 6 kOhm, 17; Winbond 90 nm 6 kOhm, 150; Tsinghua 130 nm 100 kOhm, 10.
     """
 
     g_min_S: Siemens

@@ -20,9 +20,9 @@ def _as_list(value: Any) -> Any:
 class PricedComponent(Component):
     """A component whose area and power or energy a paper prints, and the events that it works on.
 
-    Either `energy_J` per event, or `power_W` at full activity (leakage included) with `rate_Hz`, the events per second of
-    one instance at full activity: energy = (power_W - leakage_W) / rate_Hz. With `energy_J`, `rate_Hz` is needed too, for
-    the power at full activity: energy_J * rate_Hz + leakage_W. A component without `event` has `leakage_W` only.
+    Either `energy_J` per event, or `power_W` at full activity (leakage included) with `rate_Hz`, the events per second
+    of one instance at full activity: energy = (power_W - leakage_W) / rate_Hz. With `energy_J`, `rate_Hz` is needed
+    too, for the power at full activity: energy_J * rate_Hz + leakage_W. A component without `event` has `leakage_W` only.
     `event` may list several events; each costs the same energy.
     """
 
@@ -46,7 +46,8 @@ class PricedComponent(Component):
                 rule = "give either power_W (at full activity) or energy_J (per event), not both and not neither"
                 found.append((("power_W",), rule, self.power_W))
             if self.rate_Hz is None:
-                found.append((("rate_Hz",), "is needed with event: events per second of one instance at full activity", None))
+                rule = "is needed with event: events per second of one instance at full activity"
+                found.append((("rate_Hz",), rule, None))
             if self.power_W is not None and self.leakage_W > self.power_W:
                 found.append((("leakage_W",), "must not exceed power_W, which includes it", self.leakage_W))
         if len(set(self.event)) < len(self.event):

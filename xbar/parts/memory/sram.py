@@ -40,7 +40,7 @@ class SramMemory(Memory):
     def _known(self) -> SramMemory:
         if (self.capacity_bytes, self.word_bits) not in _POINTS:
             sizes = ", ".join(f"{c} x {w}" for c, w in _POINTS)
-            rule = f"with word_bits {self.word_bits} is none of the published sizes; choose from {sizes}, or use kind: priced"
+            rule = f"with word_bits {self.word_bits} is no published size; choose from {sizes}, or use kind: priced"
             raise problems("SramMemory", [(("capacity_bytes",), rule, self.capacity_bytes)])
         return self
 
