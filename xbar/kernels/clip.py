@@ -1,0 +1,171 @@
+"""Digitised column sums of bit-packed inputs: what an ADC can clip or round, and only that.
+
+Each kernel has a plain numpy twin of the same name with `_plain`; the results are integers, so that they are the same
+bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from xbar.kernels.tile import LANES, tile_codes
+
+VECTORS_PER_TASK = 32
+
+
+def word_chunk(n_words: int) -> int:
+    """Words of 32 rows that the kernel counts at once, for blocks of `n_words` (1, 2 or a multiple of 4)."""
+    return 4 if n_words % 4 == 0 else n_words
+
+
+class PackedCells(NamedTuple):
+    """Cells of some row blocks that share a number of words, cut into tiles of 16 columns; one job is one plane of one block.
+
+    cells: uint32 [tile, word chunk, cell bit from the top, word in chunk, lane], flat.
+    lane_factor: int64 [tile, lane], sign times 2^(cell_bits * slice); 0 in unused lanes.
+    columns: int64 [tile, lane], the column that a lane adds to; dense: int64 [job], 1 where a job's lanes lie side by side.
+    job_slice, job_slot: int64 [job], the slice and the accumulator of a job.
+    job_first: int64 [job + 1], first tile. pair_first: int64 [pair + 1], first job (jobs are sorted by pair).
+    pair_group: int64 [pair].
+    max_code: int64 [slice]; gain, shift: float64 [slice], code = floor(y * gain + shift) where rounded [slice] is 1.
+    """
+
+    cells: NDArray[np.uint32]
+    lane_factor: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    dense: NDArray[np.int64]
+    job_slice: NDArray[np.int64]
+    job_slot: NDArray[np.int64]
+    job_first: NDArray[np.int64]
+    pair_first: NDArray[np.int64]
+    pair_group: NDArray[np.int64]
+    max_code: NDArray[np.int64]
+    gain: NDArray[np.float64]
+    shift: NDArray[np.float64]
+    rounded: NDArray[np.int64]
+
+
+@njit(cache=True)
+def _list_pulses(words, mask, pair, first, last, digit, out_step, wide, segments, pulses):  # type: ignore[no-untyped-def]
+    """Write the pulses of vectors first..last that `mask` names; one segment a vector, or a pulse where `wide`."""
+    n_vectors, n_bits, n_words = words.shape[1:]
+    n_segments, n_pulses = 0, 0
+    for v in range(first, last):
+        named = mask[pair, v]
+        if named == 0:
+            continue
+        if not wide:
+            segments[n_segments, 0], segments[n_segments, 1], segments[n_segments, 2] = n_pulses, v * out_step, 1
+            n_segments += 1
+        for p in range(digit.shape[0]):
+            if not (named >> p) & 1:
+                continue
+            if wide:
+                segments[n_segments, 0], segments[n_segments, 1] = n_pulses, v * out_step
+                segments[n_segments, 2] = digit[p, 2]
+                n_segments += 1
+            pulses[n_pulses, 0] = ((pair * n_vectors + v) * n_bits + digit[p, 0]) * n_words
+            pulses[n_pulses, 1] = digit[p, 1]
+            pulses[n_pulses, 2] = 1 if wide else digit[p, 2]
+            n_pulses += 1
+    segments[n_segments, 0] = n_pulses
+    return n_segments
+
+
+@njit(parallel=True, cache=True)
+def _clip_codes(chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations):  # type: ignore[no-untyped-def]
+    n_pairs, n_vectors, _, n_words = words.shape
+    n_groups, n_slots, width = out.shape[1:]
+    n_chunks = n_words // len(chunk)
+    tile_words = n_words * cell_bits * LANES
+    for task in prange(saturations.shape[0]):
+        first = task * VECTORS_PER_TASK
+        last = min(n_vectors, first + VECTORS_PER_TASK)
+        n_pulses = digit.shape[0]
+        segments = np.empty((2, VECTORS_PER_TASK * n_pulses + 1, 3), np.int64)
+        pulses = np.empty((2, VECTORS_PER_TASK * n_pulses, 3), np.int64)
+        for pair in range(n_pairs):
+            out_step = n_groups * n_slots * width
+            n_send = _list_pulses(words, send, pair, first, last, digit, out_step, wide, segments[0], pulses[0])
+            n_active = _list_pulses(words, active, pair, first, last, digit, out_step, wide, segments[1], pulses[1])
+            for job in range(packed.pair_first[pair], packed.pair_first[pair + 1]):
+                s = packed.job_slice[job]
+                rounded = packed.rounded[s]
+                n_segments = n_active if rounded else n_send
+                if n_segments == 0:
+                    continue
+                start = (packed.pair_group[pair] * n_slots + packed.job_slot[job]) * width
+                total = 0
+                for tile in range(packed.job_first[job], packed.job_first[job + 1]):
+                    total += tile_codes(
+                        chunk, words.ctypes.data, n_chunks, packed.cells.ctypes.data + tile * tile_words * 4, cell_bits,
+                        segments.ctypes.data + rounded * segments.strides[0], n_segments,
+                        pulses.ctypes.data + rounded * pulses.strides[0], packed.max_code[s], packed.gain[s],
+                        packed.shift[s], rounded, packed.lane_factor.ctypes.data + tile * LANES * 8,
+                        packed.columns.ctypes.data + tile * LANES * 8, packed.dense[job], out.ctypes.data + start * 8,
+                    )  # fmt: skip
+                saturations[task, s] += total
+
+
+def clip_codes(
+    words: NDArray[np.uint32],
+    send: NDArray[np.uint32],
+    active: NDArray[np.uint32],
+    digit: NDArray[np.int64],
+    packed: PackedCells,
+    cell_bits: int,
+    wide: bool,
+    out: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Add the digitised, shifted column sums of all packed cells to `out`; returns the saturated conversions [slice].
+
+    words: uint32 [pair, vector, bit, word], bit i of the inputs of 32 rows each (`xbar.kernels.pulses.pack_pulses`).
+    send, active: uint32 [pair, vector], bit p set where pulse p goes through slices that clip, or that round.
+    digit: int64 [pulse, 3], first bit of the pulse's digit, number of its bits, weight of the pulse.
+    wide: True where 2^input_bits times a code may exceed 31 bits, so that every pulse is widened on its own.
+    out: int64 [vector, group, slot, column], its last axis padded to a multiple of 16.
+    """
+    n_tasks = -(-words.shape[1] // VECTORS_PER_TASK)
+    saturations = np.zeros((n_tasks, len(packed.max_code)), np.int64)
+    chunk = (0,) * word_chunk(words.shape[3])  # its type carries the length: numba compiles one kernel for each
+    _clip_codes(chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations)
+    return saturations.sum(axis=0)
+
+
+def clip_codes_plain(
+    words: NDArray[np.uint32],
+    send: NDArray[np.uint32],
+    active: NDArray[np.uint32],
+    digit: NDArray[np.int64],
+    packed: PackedCells,
+    cell_bits: int,
+    out: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """`clip_codes` in numpy, one tile and pulse at a time, in 64 bits throughout."""
+    n_words = words.shape[3]
+    chunk = word_chunk(n_words)
+    tiles = packed.cells.reshape(-1, n_words // chunk, cell_bits, chunk, LANES).swapaxes(1, 2)
+    tiles = tiles.reshape(-1, cell_bits, n_words, LANES)[:, ::-1]
+    saturations = np.zeros(len(packed.max_code), np.int64)
+    for pair in range(words.shape[0]):
+        for job in range(packed.pair_first[pair], packed.pair_first[pair + 1]):
+            s = packed.job_slice[job]
+            target = out[:, packed.pair_group[pair], packed.job_slot[job]]
+            for p, (first_bit, n_bits, weight) in enumerate(digit):
+                named = ((active if packed.rounded[s] else send)[pair] >> np.uint32(p)) & 1 == 1
+                for tile in range(packed.job_first[job], packed.job_first[job + 1]):
+                    y = np.zeros((int(named.sum()), LANES), np.int64)
+                    for i in range(n_bits):
+                        for j in range(cell_bits):
+                            both = words[pair, named, first_bit + i][:, :, None] & tiles[tile, j]
+                            y += np.bitwise_count(both).sum(axis=1, dtype=np.int64) << (i + j)
+                    code = np.floor(y * packed.gain[s] + packed.shift[s]).astype(np.int64) if packed.rounded[s] else y
+                    saturations[s] += np.count_nonzero(code > packed.max_code[s])
+                    code = np.minimum(code, packed.max_code[s]) * weight * packed.lane_factor[tile]
+                    for lane, column in enumerate(packed.columns[tile]):
+                        target[named, column] += code[:, lane]
+    return saturations

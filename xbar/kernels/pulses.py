@@ -1,0 +1,279 @@
+"""Inputs as pulses: bit packing, the number of active word lines, and what no ADC of a layer can clip.
+
+Inputs are int32; signed ones are two's complement, so that bit `input_bits - 1` is the sign pulse. Each kernel has a
+plain numpy twin (`..._plain`) that a test compares.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+_VECTORS_PER_TASK = 16
+
+
+@intrinsic
+def _count_ones(typingctx, word):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.call(builder.module.declare_intrinsic("llvm.ctpop", [ir.IntType(32)]), args)
+
+    return types.uint32(types.uint32), codegen
+
+
+def digit_table(input_bits: int, signed: bool, dac_bits: int) -> NDArray[np.int64]:
+    """Pulses of one input, int64 [pulse, 3]: first bit of the digit, number of its bits, weight of the pulse.
+
+    Magnitude bits go `dac_bits` a pulse, least significant first; a sign bit has the last pulse, of negative weight.
+    """
+    magnitude = input_bits - signed
+    rows = [(bit, min(dac_bits, magnitude - bit), 1 << bit) for bit in range(0, magnitude, dac_bits)]
+    if signed:
+        rows.append((input_bits - 1, 1, -(1 << (input_bits - 1))))
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def padded_words(n_rows: int) -> int:
+    """Words of 32 rows for a block of `n_rows`: 1, 2 or a multiple of 4."""
+    n_words = -(-n_rows // 32)
+    return n_words if n_words <= 2 else -(-n_words // 4) * 4
+
+
+class Packed(NamedTuple):
+    """Bit-packed inputs of some (group, block) pairs.
+
+    words: uint32 [pair, vector, bit, word]. n_active: int32 [pair, vector, pulse], word lines with a non-zero digit.
+    """
+
+    words: NDArray[np.uint32]
+    n_active: NDArray[np.int32]
+
+
+@njit(parallel=True, cache=True)
+def _pack(x, pair_group, pair_rows, digit, words, n_active):  # type: ignore[no-untyped-def]
+    n_vectors, n_bits, n_words = words.shape[1:]
+    for task in prange(-(-n_vectors // _VECTORS_PER_TASK)):
+        rows = np.zeros(32, np.uint32)
+        for v in range(task * _VECTORS_PER_TASK, min(n_vectors, (task + 1) * _VECTORS_PER_TASK)):
+            for pair in range(words.shape[0]):
+                group, last = pair_group[pair], pair_rows[pair, 1]
+                for w in range(n_words):
+                    first = pair_rows[pair, 0] + 32 * w
+                    n_rows = max(0, min(32, last - first))
+                    for r in range(n_rows):
+                        rows[r] = np.uint32(np.int32(x[v, group, first + r]))
+                    for r in range(n_rows, 32):
+                        rows[r] = np.uint32(0)
+                    for bit in range(n_bits):
+                        word = np.uint32(0)
+                        for r in range(32):
+                            word |= ((rows[r] >> np.uint32(bit)) & np.uint32(1)) << np.uint32(r)
+                        words[pair, v, bit, w] = word
+                for p in range(digit.shape[0]):
+                    count = 0
+                    for w in range(n_words):
+                        any_bit = np.uint32(0)
+                        for i in range(digit[p, 1]):
+                            any_bit |= words[pair, v, digit[p, 0] + i, w]
+                        count += _count_ones(any_bit)
+                    n_active[pair, v, p] = count
+
+
+def pack_pulses(
+    x: NDArray[np.signedinteger | np.unsignedinteger],
+    pair_group: NDArray[np.int64],
+    pair_rows: NDArray[np.int64],
+    n_words: int,
+    input_bits: int,
+    digit: NDArray[np.int64],
+) -> Packed:
+    """Bits of the inputs of each pair's rows, 32 rows a word, and the number of active word lines of every pulse.
+
+    x: integers [vector, group, row]; pair_group: [pair]; pair_rows: [pair, 2], first row and last + 1; digit: `digit_table`.
+    """
+    words = np.empty((len(pair_group), len(x), input_bits, n_words), np.uint32)
+    n_active = np.empty((len(pair_group), len(x), len(digit)), np.int32)
+    _pack(x, pair_group, pair_rows, digit, words, n_active)
+    return Packed(words, n_active)
+
+
+def pack_pulses_plain(
+    x: NDArray[np.signedinteger | np.unsignedinteger],
+    pair_group: NDArray[np.int64],
+    pair_rows: NDArray[np.int64],
+    n_words: int,
+    input_bits: int,
+    digit: NDArray[np.int64],
+) -> Packed:
+    """`pack_pulses` in numpy."""
+    words = np.zeros((len(pair_group), len(x), input_bits, n_words), np.uint32)
+    n_active = np.zeros((len(pair_group), len(x), len(digit)), np.int32)
+    for pair, (group, (first, last)) in enumerate(zip(pair_group, pair_rows, strict=True)):
+        rows = x[:, group, first:last].astype(np.int64)
+        for r in range(last - first):
+            for bit in range(input_bits):
+                words[pair, :, bit, r // 32] |= (((rows[:, r] >> bit) & 1) << (r % 32)).astype(np.uint32)
+        for p, (bit, n_bits, _) in enumerate(digit):
+            n_active[pair, :, p] = ((rows >> bit) & ((1 << n_bits) - 1) != 0).sum(axis=1)
+    return Packed(words, n_active)
+
+
+@njit(parallel=True, cache=True)
+def _route(n_active, n_safe, pulse_bits, send, active, kept):  # type: ignore[no-untyped-def]
+    n_pairs, n_vectors, n_pulses = n_active.shape
+    for pair in prange(n_pairs):
+        for v in range(n_vectors):
+            through, some, bits = np.uint32(0), np.uint32(0), np.int32(0)
+            for p in range(n_pulses):
+                n = n_active[pair, v, p]
+                if n > 0:
+                    some |= np.uint32(1) << np.uint32(p)
+                if n > n_safe[pair, p]:
+                    through |= np.uint32(1) << np.uint32(p)
+                else:
+                    bits |= pulse_bits[p]
+            send[pair, v], active[pair, v], kept[pair, v] = through, some, bits
+
+
+class Routes(NamedTuple):
+    """Where pulses go, [pair, vector] each: bit p of `send` (uint32) where pulse p may clip and goes through the kernel,
+    of `active` (uint32) where it is not empty; `kept` (int32) masks the bits of x whose pulses cannot clip."""
+
+    send: NDArray[np.uint32]
+    active: NDArray[np.uint32]
+    kept: NDArray[np.int32]
+
+
+def route_pulses(n_active: NDArray[np.int32], n_safe: NDArray[np.int32], pulse_bits: NDArray[np.int32]) -> Routes:
+    """Split the pulses: those with at most n_safe [pair, pulse] active word lines cannot clip.
+
+    pulse_bits: int32 [pulse], the bits of x that a pulse carries (for the sign pulse all bits above, too).
+    """
+    shape = n_active.shape[:2]
+    routes = Routes(np.empty(shape, np.uint32), np.empty(shape, np.uint32), np.empty(shape, np.int32))
+    _route(n_active, n_safe, pulse_bits, *routes)
+    return routes
+
+
+def route_pulses_plain(n_active: NDArray[np.int32], n_safe: NDArray[np.int32], pulse_bits: NDArray[np.int32]) -> Routes:
+    """`route_pulses` in numpy."""
+    flags = (1 << np.arange(n_active.shape[2])).astype(np.uint32)
+    through = n_active > n_safe[:, None, :]
+    return Routes(
+        (through * flags).sum(axis=2).astype(np.uint32),
+        ((n_active > 0) * flags).sum(axis=2).astype(np.uint32),
+        np.bitwise_or.reduce(np.where(through, 0, pulse_bits), axis=2).astype(np.int32),
+    )
+
+
+@njit(parallel=True, cache=True)
+def _keep(x, pair_group, pair_rows, kept, out):  # type: ignore[no-untyped-def]
+    for v in prange(x.shape[0]):
+        for pair in range(kept.shape[0]):
+            group, mask = pair_group[pair], kept[pair, v]
+            for r in range(pair_rows[pair, 0], pair_rows[pair, 1]):
+                out[v, group, r] = np.float32(np.int32(x[v, group, r]) & mask)
+
+
+def keep_bits(
+    x: NDArray[np.signedinteger | np.unsignedinteger],
+    pair_group: NDArray[np.int64],
+    pair_rows: NDArray[np.int64],
+    kept: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None:
+    """Write the part of the inputs whose bits `kept` [pair, vector] names to `out`, float32 [vector, group, row]."""
+    _keep(x, pair_group, pair_rows, kept, out)
+
+
+def keep_bits_plain(
+    x: NDArray[np.signedinteger | np.unsignedinteger],
+    pair_group: NDArray[np.int64],
+    pair_rows: NDArray[np.int64],
+    kept: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None:
+    """`keep_bits` in numpy."""
+    for pair, (group, (first, last)) in enumerate(zip(pair_group, pair_rows, strict=True)):
+        out[:, group, first:last] = x[:, group, first:last].astype(np.int32) & kept[pair][:, None]
+
+
+@njit(parallel=True, cache=True)
+def _count(flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts):  # type: ignore[no-untyped-def]
+    share = -(-flat.shape[0] // counts.shape[0])
+    for task in prange(counts.shape[0]):
+        total = 0
+        for i in range(task * share, min(flat.shape[0], (task + 1) * share)):
+            value = np.uint32(np.int32(flat[i]))
+            magnitude = value & magnitude_mask
+            digits = magnitude
+            for shift in range(1, dac_bits):
+                digits |= magnitude >> np.uint32(shift)
+            total += _count_ones((digits & first_bits) | (value & sign_mask))
+        counts[task] = total
+
+
+def count_digits(
+    x: NDArray[np.signedinteger | np.unsignedinteger], input_bits: int, signed: bool, dac_bits: int
+) -> int:
+    """Number of non-zero digits of all inputs: one event for each pulse in which a word line is active."""
+    table = digit_table(input_bits, signed, dac_bits)
+    magnitude = np.uint32((1 << (input_bits - signed)) - 1)
+    first_bits = np.uint32(sum(1 << int(bit) for bit, _, weight in table if weight > 0))
+    counts = np.zeros(64, np.int64)
+    _count(x.reshape(-1), dac_bits, magnitude, first_bits, np.uint32(signed << (input_bits - 1)), counts)
+    return int(counts.sum())
+
+
+def count_digits_plain(
+    x: NDArray[np.signedinteger | np.unsignedinteger], input_bits: int, signed: bool, dac_bits: int
+) -> int:
+    """`count_digits` in numpy."""
+    table = digit_table(input_bits, signed, dac_bits)
+    values = x.astype(np.int64)
+    return sum(int(np.count_nonzero((values >> bit) & ((1 << n_bits) - 1))) for bit, n_bits, _ in table)
+
+
+@njit(parallel=True, cache=True)
+def _unit(words, digit, max_code, out, saturations):  # type: ignore[no-untyped-def]
+    n_pairs, n_vectors, _, n_words = words.shape
+    for v in prange(n_vectors):
+        over = 0
+        for pair in range(n_pairs):
+            total = 0
+            for p in range(digit.shape[0]):
+                u = 0
+                for i in range(digit[p, 1]):
+                    for w in range(n_words):
+                        u += np.int64(_count_ones(words[pair, v, digit[p, 0] + i, w])) << i
+                over += u > max_code
+                total += min(u, max_code) * digit[p, 2]
+            out[pair, v] = total
+        saturations[v] = over
+
+
+def unit_codes(
+    words: NDArray[np.uint32], digit: NDArray[np.int64], max_code: int
+) -> tuple[NDArray[np.int64], int]:
+    """Digitised, shifted sums of the unit columns, int64 [pair, vector], and their saturated conversions."""
+    out = np.empty(words.shape[:2], np.int64)
+    saturations = np.empty(words.shape[1], np.int64)
+    _unit(words, digit, max_code, out, saturations)
+    return out, int(saturations.sum())
+
+
+def unit_codes_plain(
+    words: NDArray[np.uint32], digit: NDArray[np.int64], max_code: int
+) -> tuple[NDArray[np.int64], int]:
+    """`unit_codes` in numpy."""
+    ones = np.bitwise_count(words).sum(axis=3, dtype=np.int64)  # [pair, vector, bit]
+    out, saturated = np.zeros(words.shape[:2], np.int64), 0
+    for bit, n_bits, weight in digit:
+        u = (ones[:, :, bit : bit + n_bits] << np.arange(n_bits)).sum(axis=2)
+        saturated += int(np.count_nonzero(u > max_code))
+        out += np.minimum(u, max_code) * weight
+    return out, saturated
