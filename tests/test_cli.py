@@ -176,7 +176,9 @@ def test_a_real_process_leaves_with_2_and_no_traceback() -> None:
 
 def test_sweep_prints_a_table_and_draws(xbar, tmp_path: Path) -> None:
     out = tmp_path / "sweep.jsonl"
-    code, text, _ = xbar("sweep", "--vary", "adc.bits=3,8", "--inputs", 20, "-o", out, "-w", 1, "-s", "precision.weight_bits=8")
+    code, text, _ = xbar(
+        "sweep", "--vary", "adc.bits=3,8", "--inputs", 20, "-o", out, "-w", 1, "-s", "precision.weight_bits=8"
+    )
     assert code == 0
     assert "accuracy" in text
     assert len(out.read_text().splitlines()) == 2

@@ -25,7 +25,7 @@ FLOORS = [
     {"xbar.cli"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
-# `host` walks what `network` describes; `result` names what `program` holds; `tables` and `plots` show what `sweep` returns.
+# `tables` and `plots` show what `sweep` returns; the rest names values that flow beside each other.
 ALLOWED_SIBLINGS = {
     ("xbar.host", "xbar.network"),
     ("xbar.program", "xbar.result"),
@@ -65,7 +65,9 @@ def test_a_module_imports_only_from_lower_floors(file: Path) -> None:
 
 
 def test_no_file_is_longer_than_500_lines() -> None:
-    long = {str(f): n for f in [*FILES, *(ROOT / "tests").rglob("*.py")] if (n := len(f.read_text().splitlines())) > 500}
+    long = {
+        str(f): n for f in [*FILES, *(ROOT / "tests").rglob("*.py")] if (n := len(f.read_text().splitlines())) > 500
+    }
     assert not long
 
 

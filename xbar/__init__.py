@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from xbar.network import Precision as Precision
     from xbar.network import QuantizedNetwork as QuantizedNetwork
     from xbar.program import Program as Program
-    from xbar.program import load_program as load_program
-    from xbar.program import save_program as save_program
+    from xbar.program_io import load_program as load_program
+    from xbar.program_io import save_program as save_program
     from xbar.quantization import quantize as quantize
     from xbar.result import Activity as Activity
     from xbar.result import Report as Report
@@ -61,10 +61,10 @@ _HOME = {
     "from_torch": "xbar.frontends.torch_module",
     "list_chips": "xbar.hardware",
     "load_chip": "xbar.hardware",
-    "load_program": "xbar.program",
+    "load_program": "xbar.program_io",
     "quantize": "xbar.quantization",
     "run": "xbar.sweep.job",
-    "save_program": "xbar.program",
+    "save_program": "xbar.program_io",
     "simulate": "xbar.sim",
 }
 

@@ -47,6 +47,11 @@ class Unmappable:
     reason: str
 
 
+def sizes_of(node: Node) -> tuple[int | None, ...]:
+    """Sizes that a node's tensor was traced with; None where a size is free."""
+    return tuple(s if isinstance(s, int) else s.node.maybe_as_int() for s in node.meta["val"].shape)
+
+
 def op_name(node: Node) -> str:
     """Short name of a node's operation: `conv2d`, `add`, `getitem`."""
     target = node.target

@@ -24,13 +24,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     rich_markup_mode="rich",
-    help="Map a trained torch network onto simulated ReRAM crossbars: accuracy, area, power, latency, energy, ADC bits.",
+    help="Map a trained torch network onto simulated ReRAM crossbars: accuracy, area, power, latency, ADC bits.",
     epilog="Start with [bold]xbar run[/bold]. A model is a .pt2 archive: "
     "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2').",
 )
 
 Model = Annotated[str, typer.Argument(help="A .pt2 archive of torch.export.save, or 'demo': the embedded digits CNN.")]
-ChipOption = Annotated[str, typer.Option("--chip", "-c", help="Name of a chip (see 'xbar show'), or path of a YAML file.")]
+ChipOption = Annotated[
+    str, typer.Option("--chip", "-c", help="Name of a chip (see 'xbar show'), or path of a YAML file.")
+]
 Data = Annotated[
     str | None,
     typer.Option(
@@ -42,15 +44,25 @@ Data = Annotated[
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", help="Change the chip: path=value, as in its YAML, e.g. adc.bits=6. Repeatable.", metavar="PATH=VALUE"),
+    typer.Option(
+        "--set",
+        "-s",
+        help="Change the chip: path=value, as in its YAML, e.g. adc.bits=6. Repeatable.",
+        metavar="PATH=VALUE",
+    ),
 ]
-Inputs = Annotated[int | None, typer.Option("--inputs", "-n", min=1, help="Simulate the first N test images (default: all).")]
+Inputs = Annotated[
+    int | None, typer.Option("--inputs", "-n", min=1, help="Simulate the first N test images (default: all).")
+]
 Calibration = Annotated[int, typer.Option(min=1, help="Training images that set the ranges of the activations.")]
-Mean = Annotated[str, typer.Option(help="Mean per channel that the model expects to be taken off, e.g. 0.1307 or .49,.48,.45.")]
+Mean = Annotated[
+    str, typer.Option(help="Mean per channel that the model expects to be taken off, e.g. 0.1307 or .49,.48,.45.")
+]
 Std = Annotated[str, typer.Option(help="Standard deviation per channel that the model expects to be divided by.")]
 Digital = Annotated[list[str] | None, typer.Option(help="A layer that stays digital. Repeatable.", metavar="LAYER")]
 TileBudget = Annotated[
-    int | None, typer.Option(min=1, help="Duplicate the weights of slow layers within this number of tiles (default: none).")
+    int | None,
+    typer.Option(min=1, help="Duplicate the weights of slow layers within this number of tiles (default: none)."),
 ]
 
 
@@ -71,7 +83,9 @@ def run(
     ] = 0.01,
     search: Annotated[bool, typer.Option(help="Search the smallest ADC per layer and slice.")] = True,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw area, energy and ADC bits into this file (png, svg, pdf).")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw area, energy and ADC bits into this file (png, svg, pdf).")
+    ] = None,
 ) -> None:
     """Map a network onto a chip, simulate it, and print accuracy, ADC resolution, area, power, latency and energy.
 
@@ -107,9 +121,13 @@ def run(
 def check(chip: Annotated[str, typer.Argument(help="A chip's YAML file, or the name of a chip.")]) -> None:
     """Check a chip description: every broken rule at once, with file and line."""
     from xbar.hardware import load_chip
+    from xbar.units import si
 
     found = load_chip(chip)
-    _out.print(f"[green]{escape(found.name)}[/green] is a valid chip: {found.area_m2 * 1e6:.4g} mm², {found.peak_power_W:.4g} W peak")
+    _out.print(
+        f"[green]{escape(found.name)}[/green] is a valid chip: "
+        f"{si(found.area_m2, 'm2')}, {si(found.peak_power_W, 'W')} peak"
+    )
 
 
 @app.command()
@@ -133,9 +151,13 @@ def sweep(
     model: Model = "demo",
     vary: Annotated[
         list[str] | None,
-        typer.Option("--vary", "-v", help="adc.bits=3..8 or crossbar.rows=64,128,256. Repeatable.", metavar="PATH=VALUES"),
+        typer.Option(
+            "--vary", "-v", help="adc.bits=3..8 or crossbar.rows=64,128,256. Repeatable.", metavar="PATH=VALUES"
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="One line of JSON per point; run again to resume.")] = Path("sweep.jsonl"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="One line of JSON per point; run again to resume.")] = Path(
+        "sweep.jsonl"
+    ),
     chip: ChipOption = "isaac_isca_2016",
     data: Data = None,
     set_: Set = None,
@@ -145,8 +167,12 @@ def sweep(
     std: Std = "",
     digital: Digital = None,
     tile_budget: TileBudget = None,
-    workers: Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Processes (default: one per core).")] = None,
-    x: Annotated[str, typer.Option(help="Figure on the horizontal axis of the Pareto plot, the less the better.")] = "energy_J",
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, help="Processes (default: one per core).")
+    ] = None,
+    x: Annotated[
+        str, typer.Option(help="Figure on the horizontal axis of the Pareto plot, the less the better.")
+    ] = "energy_J",
 ) -> None:
     """Run a grid of design points in parallel; print a table, mark the Pareto front, and draw it beside the output.
 
@@ -199,7 +225,9 @@ def _job(
     if data is None:
         data = "digits"
         if model != "demo":
-            problems.append(f"--data: {model} needs images and labels to be simulated on, got none; add for example --data mnist:PATH")
+            problems.append(
+                f"--data: {model} needs images and labels to run on, got none; add for example --data mnist:PATH"
+            )
     settings: dict[str, str] = {}
     try:
         settings = settings_of(set_ or [])
@@ -219,7 +247,9 @@ def _numbers(option: str, text: str, problems: list[str]) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
-        problems.append(f"{option}: must be numbers with commas between, got {text!r}; write for example {option} 0.1307")
+        problems.append(
+            f"{option}: must be numbers with commas between, got {text!r}; write for example {option} 0.1307"
+        )
         return ()
 
 

@@ -14,7 +14,7 @@ from torch.fx import Node
 from torch.fx.node import map_arg
 from torch.nn import functional
 
-from xbar.aten import Constants, Product, call, find_product, is_in_place
+from xbar.aten import Constants, Product, call, find_product, is_in_place, sizes_of
 from xbar.errors import DataError
 from xbar.network import ConvShape, MatrixLayer, Network
 
@@ -159,7 +159,7 @@ class Host:
         batches = set()
         for node, x in zip(wanted, tensors, strict=True):
             batched = _is_batched(node, wanted[0])
-            problems += _input_problems(f"{name}: input '{node.name}'", node.meta["val"], x, batched)
+            problems += _input_problems(f"{name}: input '{node.name}'", node, x, batched)
             if batched and isinstance(x, Tensor) and x.dim():
                 batches.add(x.shape[0])
         if not problems and len(batches) > 1:
@@ -182,20 +182,21 @@ def user_inputs(exported: ExportedProgram) -> list[Node]:
 
 def _is_batched(node: Node, first: Node) -> bool:
     """Whether an input's first axis is the batch: it has a free size, or the size of the first input's."""
-    sizes, reference = node.meta["val"].shape, first.meta["val"].shape
-    return len(sizes) > 0 and (not isinstance(sizes[0], int) or (len(reference) > 0 and sizes[0] == reference[0]))
+    sizes, reference = sizes_of(node), sizes_of(first)
+    return len(sizes) > 0 and (sizes[0] is None or sizes[0] == (reference or (None,))[0])
 
 
-def _input_problems(where: str, expected: Tensor, x: object, batched: bool) -> Iterator[str]:
-    sizes = [str(s) if isinstance(s, int) else "any" for s in expected.shape]
+def _input_problems(where: str, node: Node, x: object, batched: bool) -> Iterator[str]:
+    expected, wanted = node.meta["val"], sizes_of(node)
+    sizes = ["any" if s is None else str(s) for s in wanted]
     sizes[:1] = ["batch"] if batched else sizes[:1]
     text = f"[{', '.join(sizes)}] of {expected.dtype}"
     if not isinstance(x, Tensor):
         yield f"{where}: expected a tensor {text}, got {type(x).__name__}; convert it with torch.as_tensor"
         return
-    fits = x.dim() == expected.dim() and all(
-        not isinstance(e, int) or e == s or (axis == 0 and batched)
-        for axis, (e, s) in enumerate(zip(expected.shape, x.shape, strict=False))
+    fits = x.dim() == len(wanted) and all(
+        e is None or e == s or (axis == 0 and batched)
+        for axis, (e, s) in enumerate(zip(wanted, x.shape, strict=True))
     )
     if not fits:
         yield f"{where}: expected shape {text}, got {list(x.shape)}; reshape the data or trace the model with it"

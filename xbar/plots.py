@@ -43,7 +43,7 @@ def _bars(values: Mapping[str, float], label: str, ax: Axes) -> Axes:
 
 
 def adc_bits(adc: AdcResolution, ax: Axes) -> Axes:
-    """ADC bits by layer and slice: lossless, seen in the data (maximum and 99.9th percentile), smallest that was found."""
+    """ADC bits by layer and slice: lossless, seen in the data (maximum, 99.9th percentile), smallest that was found."""
     rows = adc.rows()
     places = np.arange(len(rows))
     looks = (
@@ -60,7 +60,11 @@ def adc_bits(adc: AdcResolution, ax: Axes) -> Axes:
     starts = [i for i, row in enumerate(rows) if i == 0 or row["layer"] != rows[i - 1]["layer"]]
     for start, end in zip(starts, [*starts[1:], len(rows)], strict=True):
         ax.annotate(
-            str(rows[start]["layer"]), ((start + end - 1) / 2, 1.01), xycoords=("data", "axes fraction"), ha="center", fontsize="small"
+            str(rows[start]["layer"]),
+            ((start + end - 1) / 2, 1.01),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            fontsize="small",
         )
         if start:
             ax.axvline(start - 0.5, color="0.8", linewidth=0.8)
@@ -99,7 +103,9 @@ def save_outcome(outcome: Outcome, file: Path) -> None:
     if outcome.adc is not None:
         adc_bits(outcome.adc, figure.add_subplot(grid[1, :]))
     report = outcome.report
-    figure.suptitle(f"{report.network} on {report.chip}: {outcome.accuracy_hardware:.2%} of {outcome.n_inputs:,} images right")
+    figure.suptitle(
+        f"{report.network} on {report.chip}: {outcome.accuracy_hardware:.2%} of {outcome.n_inputs:,} images right"
+    )
     _save(figure, file)
 
 

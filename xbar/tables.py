@@ -53,19 +53,30 @@ def _headline(outcome: Outcome) -> RenderableType:
     grid.add_column(style="bold")
     grid.add_column()
     accuracy = (
-        f"[bold green]{outcome.accuracy_hardware:.2%}[/] on hardware   {outcome.accuracy_quantized:.2%} integer network   "
+        f"[bold green]{outcome.accuracy_hardware:.2%}[/] on hardware   "
+        f"{outcome.accuracy_quantized:.2%} integer network   "
         f"{outcome.accuracy_float:.2%} float32   ({outcome.n_inputs:,} images)"
     )
     per_W, per_mm2 = metrics.get("tops_per_W"), metrics.get("tops_per_used_mm2")
     rows = [
         ("accuracy", accuracy),
         ("saturated", f"{metrics['saturated_rel']:.4%} of the ADC conversions"),
-        ("area", f"{si(report.used_area_m2, 'm2')} used of {si(report.area_m2, 'm2')}   {report.n_tiles_used} of {report.n_tiles} tiles"),
+        (
+            "area",
+            f"{si(report.used_area_m2, 'm2')} used of {si(report.area_m2, 'm2')}   "
+            f"{report.n_tiles_used} of {report.n_tiles} tiles",
+        ),
         ("energy", f"{si(report.energy_J, 'J')} per inference"),
-        ("power", f"{si(report.power_W, 'W')} average   {si(report.peak_power_W, 'W')} with every part of the chip busy"),
+        (
+            "power",
+            f"{si(report.power_W, 'W')} average   {si(report.peak_power_W, 'W')} with every part of the chip busy",
+        ),
         ("latency", f"{si(report.latency_s, 's')}   bottleneck: {escape(report.bottleneck)}"),
         ("throughput", f"{report.throughput_per_s:,.0f} inferences/s"),
-        ("efficiency", "   ".join(f"{v:.4g} {u}" for v, u in ((per_W, "TOPS/W"), (per_mm2, "TOPS/mm² used")) if v is not None)),
+        (
+            "efficiency",
+            "   ".join(f"{v:.4g} {u}" for v, u in ((per_W, "TOPS/W"), (per_mm2, "TOPS/mm² used")) if v is not None),
+        ),
         ("ADC", escape(report.adc_source)),
         ("chip", escape(chip.citation)),
     ]
@@ -76,7 +87,18 @@ def _headline(outcome: Outcome) -> RenderableType:
 
 def _layers(outcome: Outcome) -> Table:
     table = Table(title="layers on crossbars", title_justify="left", caption_justify="left")
-    for name in ("layer", "matrix", "groups", "crossbars", "copies", "cells used", "MVMs", "time", "energy", "saturated"):
+    for name in (
+        "layer",
+        "matrix",
+        "groups",
+        "crossbars",
+        "copies",
+        "cells used",
+        "MVMs",
+        "time",
+        "energy",
+        "saturated",
+    ):
         table.add_column(name, justify="left" if name == "layer" else RIGHT)
     bill = outcome.report.by("layer")
     times = {t.name: t.total_s for t in outcome.report.timing}
@@ -158,7 +180,12 @@ def _digital(network: Network) -> Iterator[RenderableType]:
 
 def print_chips(chips: Sequence[Chip], console: Console) -> None:
     """The list of chips."""
-    table = Table(title="chips that come with xbar", title_justify="left", caption="xbar show NAME for the parts of one", caption_justify="left")
+    table = Table(
+        title="chips that come with xbar",
+        title_justify="left",
+        caption="xbar show NAME for the parts of one",
+        caption_justify="left",
+    )
     for name in ("name", "crossbar", "cell", "weights", "ADC", "tiles", "area", "peak power", "source"):
         table.add_column(name, overflow="fold")
     for chip in chips:
@@ -184,7 +211,9 @@ def print_chip(chip: Chip, console: Console) -> None:
     console.print(f"{escape(chip.hierarchy.strip())}", style="dim")
     table = Table()
     for name in rows[0]:
-        table.add_column(name, overflow="fold", justify=RIGHT if name in ("count", "area", "peak power", "leakage") else "left")
+        table.add_column(
+            name, overflow="fold", justify=RIGHT if name in ("count", "area", "peak power", "leakage") else "left"
+        )
     for row in rows:
         total = row["kind"] == "sum"
         table.add_row(*map(escape, row.values()), style="bold" if total else "", end_section=total)
@@ -216,12 +245,12 @@ def print_sweep(frame: pd.DataFrame, varied: Sequence[str], smaller: str, consol
     for name in [*varied, *(_SWEEP_COLUMNS[f][0] for f in figures), ""]:
         table.add_column(name, justify=RIGHT)
     front = pareto_front(frame, smaller, "accuracy") if figures else frame.problem == "no point"
-    for index, row in frame.iterrows():
+    for (_, row), on_front in zip(frame.iterrows(), front, strict=True):
         values = [str(row[name]) for name in varied]
         if row.problem:
             table.add_row(*values, f"[red]{escape(str(row.problem))}[/]", *[""] * len(figures))
         else:
-            table.add_row(*values, *(_SWEEP_COLUMNS[f][1](row[f]) for f in figures), "*" if front[index] else "")
+            table.add_row(*values, *(_SWEEP_COLUMNS[f][1](row[f]) for f in figures), "*" if on_front else "")
     console.print(table)
 
 

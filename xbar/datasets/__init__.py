@@ -46,7 +46,9 @@ def _folder(kind: str, path: str) -> Path | None:
     elif kind != "npz" and os.environ.get("XBAR_DATA"):
         found = Path(os.environ["XBAR_DATA"]).expanduser() / kind
     else:
-        raise DataError(f"data: {kind} needs a path; write {kind}:PATH or set XBAR_DATA to the folder that holds {kind}/")
+        raise DataError(
+            f"data: {kind} needs a path; write {kind}:PATH or set XBAR_DATA to the folder that holds {kind}/"
+        )
     if not found.exists():
         raise DataError(f"data: {found} does not exist; give the path of the {kind} files")
     return found

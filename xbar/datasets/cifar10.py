@@ -1,9 +1,10 @@
-"""CIFAR-10 (Krizhevsky 2009): the binary version, the python version, or a JPEG-coded npz, whichever the folder holds."""
+"""CIFAR-10 (Krizhevsky 2009): binary version, python version, or JPEG-coded npz, whichever the folder holds."""
 
 from __future__ import annotations
 
 import io
 import pickle
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ def read(path: Path | None, split: Split) -> Labelled:
         if (folder / f"{split}_jpeg.npz").is_file():
             return _joined([_jpeg(folder / f"{split}_jpeg.npz")], "cifar10 (JPEG)")
     names = ", ".join(_BATCHES[split])
-    raise DataError(f"cifar10: no {split} files in {given}; looked for {names} (.bin or python version) and {split}_jpeg.npz")
+    raise DataError(
+        f"cifar10: no {split} files in {given}; looked for {names} (.bin or python version) and {split}_jpeg.npz"
+    )
 
 
 def _joined(parts: list[tuple[np.ndarray, np.ndarray]], name: str) -> Labelled:
@@ -43,7 +46,7 @@ def _binary(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _OnlyArrays(pickle.Unpickler):
-    """The python version is a pickle; it may name numpy's array constructors and nothing else, so no code of a file runs."""
+    """The python version is a pickle; it may name numpy's array constructors only, so no code of a file runs."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
@@ -78,5 +81,5 @@ def _jpeg(file: Path) -> tuple[np.ndarray, np.ndarray]:
         if missing:
             raise DataError(f"{file}: must hold jpeg, offsets and labels, got no {', '.join(sorted(missing))}")
         code, offsets, labels = bundle["jpeg"].tobytes(), bundle["offsets"], bundle["labels"]
-    pixels = [np.asarray(Image.open(io.BytesIO(code[a:b]))) for a, b in zip(offsets, offsets[1:], strict=False)]
+    pixels = [np.asarray(Image.open(io.BytesIO(code[a:b]))) for a, b in pairwise(offsets)]
     return np.stack(pixels).transpose(0, 3, 1, 2), labels

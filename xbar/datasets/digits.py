@@ -1,4 +1,4 @@
-"""The embedded default: 1,797 images of 8x8 pixels, bundled with scikit-learn (UCI ML repository, Alpaydin & Kaynak)."""
+"""The embedded default: 1,797 images of 8x8 pixels, bundled with scikit-learn (UCI, Alpaydin & Kaynak)."""
 
 from __future__ import annotations
 

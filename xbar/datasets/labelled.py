@@ -23,7 +23,9 @@ class Labelled:
     def __post_init__(self) -> None:
         problems = []
         if len(self.images) != len(self.labels):
-            problems.append(f"{self.name}: one label per image, got {len(self.images)} images and {len(self.labels)} labels")
+            problems.append(
+                f"{self.name}: one label per image, got {len(self.images)} images and {len(self.labels)} labels"
+            )
         if len(self.images) == 0:
             problems.append(f"{self.name}: at least one image is needed, got none")
         if not np.isfinite(self.images).all():

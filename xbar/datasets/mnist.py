@@ -39,7 +39,9 @@ def _idx(file: Path, n_axes: int) -> np.ndarray:
         raise DataError(f"{file}: cannot be read ({error}); download it again") from error
     head = 4 + 4 * n_axes
     if len(raw) < head or raw[:4] != bytes([0, 0, 8, n_axes]):
-        raise DataError(f"{file}: must start as an idx file of bytes with {n_axes} axes, got {raw[:4].hex(' ') or 'nothing'}")
+        raise DataError(
+            f"{file}: must start as an idx file of bytes with {n_axes} axes, got {raw[:4].hex(' ') or 'nothing'}"
+        )
     shape = struct.unpack(f">{n_axes}I", raw[4:head])
     if len(raw) - head != int(np.prod(shape)):
         raise DataError(f"{file}: {int(np.prod(shape))} bytes announced, got {len(raw) - head}; download it again")

@@ -1,4 +1,4 @@
-"""Your own data: one npz file with `images` [image, ...] and `labels` [image]; floats stay, bytes are scaled to 0 .. 1."""
+"""Your own data: an npz file with `images` [image, ...] and `labels` [image]; bytes are scaled to 0 .. 1."""
 
 from __future__ import annotations
 

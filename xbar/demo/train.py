@@ -11,7 +11,6 @@ import sys
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from xbar import datasets
 from xbar.demo.models import CHECKPOINT, DigitsCnn, LeNet5, accuracy
@@ -29,8 +28,8 @@ def train(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epochs: 
         total = torch.zeros(())
         for chosen in torch.randperm(len(images), generator=generator).split(64):
             down, right = (int(torch.randint(-1, 2, (1,), generator=generator)) for _ in range(2))
-            shifted = F.pad(images[chosen], (1 + right, 1 - right, 1 + down, 1 - down))[..., 1:-1, 1:-1]
-            loss = F.cross_entropy(model(shifted), labels[chosen])
+            shifted = nn.functional.pad(images[chosen], (1 + right, 1 - right, 1 + down, 1 - down))[..., 1:-1, 1:-1]
+            loss = nn.functional.cross_entropy(model(shifted), labels[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -43,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m xbar.demo.train", description=__doc__.split("\n")[0])
     parser.add_argument("data", help="digits, mnist:PATH, or mnist with XBAR_DATA set")
-    parser.add_argument("out", nargs="?", help="an exported model (.pt2); digits: by default the package's own checkpoint")
+    parser.add_argument(
+        "out", nargs="?", help="an exported model (.pt2); digits: by default the package's own checkpoint"
+    )
     parser.add_argument("--epochs", type=int, default=None, help="passes over the data (digits 40, mnist 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the first weights and of the order of the batches")
     args = parser.parse_args(arguments)

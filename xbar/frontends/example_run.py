@@ -11,6 +11,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
+from xbar.aten import sizes_of
 from xbar.errors import ModelError
 from xbar.host import Host, user_inputs
 
@@ -32,7 +33,7 @@ def example_tensors(exported: ExportedProgram, example: tuple[Any, ...] | None, 
         tensors = [leaf for leaf in pytree.tree_leaves(example) if isinstance(leaf, Tensor)]
     problems = [] if len(tensors) == len(wanted) else [f"{name}: takes {len(wanted)} input tensors, got {len(tensors)}"]
     for node, tensor in zip(wanted, tensors, strict=False):
-        sizes = [s if isinstance(s, int) else "any" for s in node.meta["val"].shape]
+        sizes = ["any" if s is None else s for s in sizes_of(node)]
         fits = len(sizes) == tensor.dim() and all(s in ("any", t) for s, t in zip(sizes, tensor.shape, strict=True))
         if not fits or tensor.dtype != node.meta["val"].dtype:
             problems.append(
@@ -47,11 +48,10 @@ def example_tensors(exported: ExportedProgram, example: tuple[Any, ...] | None, 
 
 
 def _zeros(node: Node, name: str) -> Tensor:
-    value = node.meta["val"]
-    if any(not isinstance(s, int) for s in value.shape[1:]):
+    sizes = sizes_of(node)
+    if None in sizes[1:]:
         raise ModelError(f"{name}: input '{node.name}' has free sizes besides the batch; give an example_input")
-    sizes = [s if isinstance(s, int) else 2 for s in value.shape]
-    return torch.zeros(sizes, dtype=value.dtype)
+    return torch.zeros([2 if s is None else s for s in sizes], dtype=node.meta["val"].dtype)
 
 
 def observe_sizes(host: Host, inputs: Sequence[Tensor], name: str) -> dict[Node, tuple[int, ...]]:
@@ -79,8 +79,8 @@ def free_batch(host: Host, inputs: Sequence[Tensor]) -> int | None:
     them needs it: such a graph is run on more inputs at once, and is free if each gives what it gives in its own batch.
     """
     exported = host.network.exported
-    size = user_inputs(exported)[0].meta["val"].shape[0]
-    if not isinstance(size, int):
+    size = sizes_of(user_inputs(exported)[0])[0]
+    if size is None:
         return None
     if len(inputs) > 1:
         return size

@@ -31,7 +31,7 @@ def settings_of(texts: Sequence[str], option: str = "--set") -> dict[str, str]:
 def grid_of(texts: Sequence[str]) -> list[dict[str, str]]:
     """Every combination of the varied settings, the last path changing fastest.
 
-    A value list is `64,128,256` or a range of whole numbers with both ends, `3..8`; a list inside brackets is one value.
+    A value list is `64,128,256`, or `3..8`: whole numbers with both ends. A list inside brackets is one value.
     """
     axes = settings_of(texts, "--vary")
     problems = []

@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What one design point gives: three accuracies on the same images, the simulation, the bill, the ADC resolution."""
+    """What one design point gives: three accuracies on the same images, the simulation, the bill, the ADC bits."""
 
     program: Program
     result: SimResult
@@ -99,7 +99,7 @@ class Outcome:
 
 
 def run(job: Job, stage: Stage = lambda name: None) -> Outcome:
-    """The outcome of a job; `stage` hears what is being done. Raises XbarError for anything wrong in the job's inputs."""
+    """The outcome of a job; `stage` hears what is being done. Raises XbarError for anything wrong in its inputs."""
     chip = load_chip(job.chip, dict(job.settings))
     if job.max_loss is not None and chip.adc_bits is None:
         raise DataError("max_loss: an ideal ADC has no bits to search for; leave it out or choose another adc.kind")
@@ -187,7 +187,9 @@ def _accuracy(forward: Callable[[torch.Tensor], Any], inputs: torch.Tensor, labe
 def _scores(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
     if not isinstance(outputs, torch.Tensor) or outputs.ndim != 2 or len(outputs) != len(labels):
         shape = list(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
-        raise ModelError(f"model: must return scores [batch, class] to have an accuracy, got {shape}; use the Python API")
+        raise ModelError(
+            f"model: must return scores [batch, class] to have an accuracy, got {shape}; use the Python API"
+        )
     if outputs.shape[1] <= int(labels.max()):
         raise DataError(f"data: labels go up to {int(labels.max())}, but the model has {outputs.shape[1]} outputs")
     return outputs

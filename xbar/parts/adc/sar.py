@@ -28,11 +28,11 @@ class SarAdc(FiniteAdc):
         power(N) ~ 2^N / (N + 1)      time(N) ~ N      area(N) falls evenly to one half from 8 to 3 bits
 
     Source: Saberi et al., TCAS-I 2011, as used by Zhang et al., arXiv 1909.08496, who print a saving of 28.4x in
-    "energy", 8x in time and 2x in area from 8 to 1 bit, and 14.2x, 2.67x, 2x from 8 to 3 bits. Their 28.4 is the ratio
-    of 2^N / (N + 1), which is the *power*. The energy of a conversion, power * time, falls by both: 28.4 * 8 = 228x.
-    Reports pay that energy per conversion; `power_W` and `time_s` have the published ratios. Below 3 bits the area stays
-    at one half; above 8 bits it doubles with each bit, as a binary capacitor array does (our assumption: the paper stops
-    at 8).
+    "energy", 8x in time and 2x in area from 8 to 1 bit, and 14.2x, 2.67x, 2x from 8 to 3 bits. Their 28.4 is the
+    ratio of 2^N / (N + 1), which is the *power*. The energy of a conversion, power * time, falls by both: 28.4 * 8 =
+    228x. Reports pay that energy per conversion; `power_W` and `time_s` have the published ratios. Below 3 bits the
+    area stays at one half; above 8 bits it doubles with each bit, as a binary capacitor array does (our assumption:
+    the paper stops at 8).
     """
 
     reference: SarReference

@@ -20,10 +20,10 @@ def _as_list(value: Any) -> Any:
 class PricedComponent(Component):
     """A component whose area and power or energy a paper prints, and the events that it works on.
 
-    Either `energy_J` per event, or `power_W` at full activity (leakage included) with `rate_Hz`, the events per second
-    of one instance at full activity: energy = (power_W - leakage_W) / rate_Hz. With `energy_J`, `rate_Hz` is needed
-    too, for the power at full activity: energy_J * rate_Hz + leakage_W. A component without `event` has `leakage_W` only.
-    `event` may list several events; each costs the same energy.
+    Either `energy_J` per event, or `power_W` at full activity (leakage included) with `rate_Hz`, the events per
+    second of one instance at full activity: energy = (power_W - leakage_W) / rate_Hz. With `energy_J`, `rate_Hz` is
+    needed too, for the power at full activity: energy_J * rate_Hz + leakage_W. A component without `event` has
+    `leakage_W` only. `event` may list several events; each costs the same energy.
     """
 
     area_m2: SquareMetre
