@@ -12,6 +12,8 @@ import torch
 from xbar.config import from_data, validate
 from xbar.hardware import Chip
 from xbar.network import DigitalNode, MatrixLayer, Network, Precision, QuantizedLayer, QuantizedNetwork
+from xbar.program import Program
+from xbar.result import Activity, LayerActivity
 
 CHIP: dict[str, Any] = {
     "name": "small",
@@ -112,3 +114,30 @@ def random_weights(shapes: Sequence[tuple[int, int]], top: int = 7, seed: int = 
     """Integer weights [col, row] from -top to top."""
     rng = np.random.default_rng(seed)
     return [rng.integers(-top, top + 1, shape, dtype=np.int32) for shape in shapes]
+
+
+def counted(program: Program, n_inputs: int = 2, active_rows: int = 5) -> Activity:
+    """The activity of `n_inputs` inputs: what every vector causes, and `active_rows` active word lines per vector."""
+    layers = []
+    for layer in program.layers:
+        n, e = n_inputs * layer.vectors_per_input, layer.per_vector
+        layers.append(
+            LayerActivity(
+                name=layer.name,
+                n_vectors=n,
+                array_reads=n * e.array_reads,
+                row_pulses=n * e.row_pulses,
+                active_rows=n * active_rows,
+                conversions=tuple(n * c for c in e.conversions),
+                saturations=(0,) * len(e.conversions),
+                unit_conversions=n * e.unit_conversions,
+                unit_saturations=0,
+                clipped_inputs=0,
+                tile_adds=n * e.tile_adds,
+                buffer_read_bits=n * e.buffer_read_bits,
+                buffer_write_bits=n * e.buffer_write_bits,
+                bus_bits=n * e.bus_bits,
+                link_bits=n_inputs * layer.link_bits_per_input,
+            )
+        )
+    return Activity(n_inputs, tuple(layers), {name: n * n_inputs for name, n in program.host_ops.items()})

@@ -35,7 +35,7 @@ def save_program(program: Program, folder: str | Path) -> None:
     try:
         where.mkdir(parents=True, exist_ok=True)
         (where / "program.json").write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        np.savez(where / "arrays.npz", allow_pickle=False, **arrays)
+        np.savez(where / "arrays.npz", **arrays)
         torch.export.save(program.network.exported, where / "host.pt2")
     except (OSError, RuntimeError) as error:  # torch's archive writer reports a full or closed disk as RuntimeError
         raise OutputError(f"{where}: cannot save the program ({error}); choose a folder that can be written") from error
@@ -57,7 +57,7 @@ def load_program(folder: str | Path) -> Program:
         found = document.get("format") if isinstance(document, dict) else None
         if found != FORMAT:
             raise ValueError(f"format must be '{FORMAT}', got {found!r}")
-        with np.load(where / "arrays.npz", allow_pickle=False) as stored:
+        with (where / "arrays.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         exported = load_exported(where / "host.pt2")
         program = _from_plain(Program, document["program"], "program", arrays, exported)
