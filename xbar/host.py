@@ -195,8 +195,7 @@ def _input_problems(where: str, node: Node, x: object, batched: bool) -> Iterato
         yield f"{where}: expected a tensor {text}, got {type(x).__name__}; convert it with torch.as_tensor"
         return
     fits = x.dim() == len(wanted) and all(
-        e is None or e == s or (axis == 0 and batched)
-        for axis, (e, s) in enumerate(zip(wanted, x.shape, strict=True))
+        e is None or e == s or (axis == 0 and batched) for axis, (e, s) in enumerate(zip(wanted, x.shape, strict=True))
     )
     if not fits:
         yield f"{where}: expected shape {text}, got {list(x.shape)}; reshape the data or trace the model with it"

@@ -11,8 +11,10 @@ import io
 import json
 import logging
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -151,11 +153,9 @@ def _load(where: str, entries: dict[str, bytes]) -> ExportedProgram:
             data = json.dumps(program).encode() if name == "models/model.json" else content
             archive.writestr(f"checked/{name}", data)
     checked.seek(0)
-    logger = logging.getLogger("torch.export")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # torch logs a traceback, then fails with a message that hides the reason
     try:
-        return torch.export.load(checked)
+        with quiet():
+            return torch.export.load(checked)
     except Exception as error:  # torch fails in many ways on damaged archives; each becomes one clear line
         reason = (
             error.__context__ if error.__context__ is not None and isinstance(error, RuntimeError | KeyError) else error
@@ -164,8 +164,19 @@ def _load(where: str, entries: dict[str, bytes]) -> ExportedProgram:
             f"{where}: torch {torch.__version__} cannot read this archive ({_first_line(reason)}); save the model "
             "again with torch.export.save of this torch version"
         ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's warnings and logged tracebacks, which precede its errors and bury their reason."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)
 
 
 def _first_line(error: BaseException) -> str:

@@ -24,7 +24,10 @@ def name_products(products: Mapping[Node, Product | Unmappable], constants: Cons
     names: dict[Node, str] = {}
     used: dict[str, int] = {}
     for node, product in products.items():
-        base = _base_name(node, _parameter(product.operand, constants))
+        parameter = _parameter(product.operand, constants)
+        # an operation that hides several products is its whole module
+        base = _base_name(node, parameter) if isinstance(product, Product) else module_path(node)
+        base = base or _base_name(node, parameter)
         used[base] = used.get(base, 0) + 1
         names[node] = base if used[base] == 1 else f"{base}:{used[base]}"
     return names

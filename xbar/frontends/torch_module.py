@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from torch.utils import _pytree as pytree
 from xbar.errors import ModelError
 from xbar.frontends.graph_layers import build_network
 from xbar.network import Network
-from xbar.pt2 import load_exported
+from xbar.pt2 import load_exported, quiet
 
 
 def from_torch(
@@ -95,8 +94,7 @@ def _export(model: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
     shapes = pytree.tree_map(lambda leaf: {0: Dim.AUTO} if isinstance(leaf, Tensor) and leaf.dim() else None, inputs)
     try:
         # without gradients, a `with torch.no_grad()` inside the model changes nothing and hides no layers
-        with _evaluation_mode(model), torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _evaluation_mode(model), torch.no_grad(), quiet():
             exported = torch.export.export(model, inputs, dynamic_shapes=shapes)
     except Exception as error:  # export fails in as many ways as models do; each becomes one clear line
         raise ModelError(
