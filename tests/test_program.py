@@ -98,7 +98,7 @@ def test_damaged_files_give_one_clear_error(tmp_path, name, damage):
     save_program(compiled(), tmp_path)
     file = tmp_path / name
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(XbarError, match="damaged|not a readable"):
+    with pytest.raises(XbarError, match=r"damaged|not a readable"):
         load_program(tmp_path)
 
 

@@ -35,7 +35,7 @@ def save_program(program: Program, folder: str | Path) -> None:
     try:
         where.mkdir(parents=True, exist_ok=True)
         (where / "program.json").write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        np.savez(where / "arrays.npz", **arrays)
+        np.savez(where / "arrays.npz", **arrays)  # type: ignore[arg-type]  # its stub takes names for options
         torch.export.save(program.network.exported, where / "host.pt2")
     except (OSError, RuntimeError) as error:  # torch's archive writer reports a full or closed disk as RuntimeError
         raise OutputError(f"{where}: cannot save the program ({error}); choose a folder that can be written") from error

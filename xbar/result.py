@@ -92,7 +92,7 @@ class LedgerEntry:
 
 
 @dataclass(frozen=True)
-class Cost:
+class LedgerSum:
     """Sums over ledger entries; energies per inference."""
 
     area_m2: float
@@ -154,13 +154,13 @@ class Report:
     utilisation_total: float
     uncosted: tuple[Uncosted, ...]
 
-    def by(self, key: Literal["part", "layer", "level"]) -> dict[str, Cost]:
+    def by(self, key: Literal["part", "layer", "level"]) -> dict[str, LedgerSum]:
         """Ledger sums; parts are named `level.part`, since a core and a tile may both have, say, shift-and-adds."""
-        sums: dict[str, Cost] = {}
+        sums: dict[str, LedgerSum] = {}
         for e in self.ledger:
             name = f"{e.level}.{e.part}" if key == "part" else getattr(e, key)
-            old = sums.get(name, Cost(0.0, 0.0, 0.0))
-            sums[name] = Cost(old.area_m2 + e.area_m2, old.dynamic_J + e.dynamic_J, old.leakage_J + e.leakage_J)
+            old = sums.get(name, LedgerSum(0.0, 0.0, 0.0))
+            sums[name] = LedgerSum(old.area_m2 + e.area_m2, old.dynamic_J + e.dynamic_J, old.leakage_J + e.leakage_J)
         return sums
 
     @property
