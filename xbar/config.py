@@ -76,6 +76,8 @@ def load_yaml(path: str | Path) -> Document:
 def _plain(loader: _Loader, node: yaml.Node, place: Place, lines: dict[Place, int], found: list[str], path: str) -> Any:
     """The data of a node; notes the line of each place, and each key that comes twice."""
     lines.setdefault(place, node.start_mark.line + 1)
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+        raise yaml.MarkedYAMLError(problem=f"the tag {node.tag} means nothing here", problem_mark=node.start_mark)
     if isinstance(node, yaml.SequenceNode):
         return [_plain(loader, n, (*place, i), lines, found, path) for i, n in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):

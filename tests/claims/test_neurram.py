@@ -1,0 +1,79 @@
+"""NeuRRAM, Wan et al., Nature 608, 504 (2022): measured energies, throughput and shares of the area.
+
+One energy per pulse and part, for all points; a signed b-bit input of the paper is max(1, b - 1) pulses.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from xbar.hardware import Chip, load_chip
+
+# (output bits, input bits): fJ per operation of word line, neuron, input drivers
+PARTS = {(3, 1): (9.0, 10.6, 3.4), (8, 6): (37.2, 52.5, 19.2), (10, 8): (50.5, 75.9, 27.5)}
+# (output bits, input bits, phases): TOPS, TOPS/W
+POINTS = {
+    (3, 1, 1): (2.122, 43.08),
+    (4, 2, 1): (1.793, 40.33),
+    (5, 3, 1): (1.165, 23.09),
+    (6, 4, 1): (0.744, 15.95),
+    (7, 5, 1): (0.452, 11.33),
+    (8, 6, 1): (0.261, 9.12),
+    (7, 5, 2): (0.525, 11.03),
+    (8, 6, 2): (0.418, 8.26),
+    (9, 7, 2): (0.344, 7.75),
+    (10, 8, 2): (0.264, 6.44),
+}
+
+
+def _chip(output_bits: int, input_bits: int) -> Chip:
+    n_pulses = max(1, input_bits - 1)
+    return load_chip("neurram_nature_2022", {"adc.bits": output_bits, "precision.input_bits": n_pulses})
+
+
+def _energy_fJ(chip: Chip) -> dict[str, float]:
+    """Energy per operation by part, for one full matrix-vector product of a core; two operations per weight."""
+    rows, cols, n_pulses = chip.crossbar.rows, chip.crossbar.cols, chip.n_pulses
+    counts = {"row_pulses": rows * n_pulses, "conversions": cols * n_pulses, "array_reads": n_pulses}
+    n_ops = 2 * rows * cols / chip.n_planes
+    return {
+        row.part: sum(counts[event] * joules for event, joules in row.energies) / n_ops * 1e15 for row in chip.ledger()
+    }
+
+
+@pytest.mark.parametrize("point", PARTS)
+def test_energy_by_part(point: tuple[int, int]) -> None:
+    energy = _energy_fJ(_chip(*point))
+    word_line, neuron, drivers = PARTS[point]
+    assert energy["word line"] == pytest.approx(word_line, rel=0.15)
+    assert energy["adc"] == pytest.approx(neuron, rel=0.15)
+    assert energy["dac"] == pytest.approx(drivers, rel=0.15)
+    assert sum(energy.values()) == pytest.approx(sum(PARTS[point]), rel=0.05)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_efficiency_at_all_published_points(point: tuple[int, int, int]) -> None:
+    energy_fJ = sum(_energy_fJ(_chip(*point[:2])).values())
+    assert 1e3 / energy_fJ == pytest.approx(POINTS[point][1], rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "point", [(3, 1, 1), (4, 2, 1), (5, 3, 1), (6, 4, 1), (7, 5, 1), (8, 6, 1), (9, 7, 2), (10, 8, 2)]
+)
+def test_throughput(point: tuple[int, int, int]) -> None:
+    assert _chip(*point[:2]).peak_ops_per_s / 1e12 == pytest.approx(POINTS[point][0], rel=1e-3)
+
+
+def test_shares_of_the_area() -> None:
+    chip = load_chip("neurram_nature_2022")
+    share = {row.part: row.count_per_chip * row.cost.area_m2 / chip.area_m2 for row in chip.ledger()}
+    assert share["adc"] == pytest.approx(0.28, abs=0.005)
+    assert share["dac"] + share["word line"] == pytest.approx(0.21, abs=0.005)
+    assert share["array"] == pytest.approx(0.12, abs=0.005)
+
+
+def test_what_the_chip_is() -> None:
+    chip = load_chip("neurram_nature_2022")
+    assert chip.tile.cores * chip.chip.tiles * chip.core.crossbars == 48
+    assert (chip.crossbar.rows, chip.crossbar.cols, chip.technology_m) == (256, 256, 130e-9)
+    assert chip.adc.mode == "range"

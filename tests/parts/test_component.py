@@ -1,0 +1,74 @@
+"""DACs and priced components: energy per event, power at full activity."""
+
+from __future__ import annotations
+
+import pytest
+
+from xbar.parts.dac.scaled import ScaledDac
+from xbar.parts.digital.priced import PricedComponent
+from xbar.parts.memory.sram import SramMemory
+from xbar.parts.router.mesh import MeshRouter
+
+
+def test_power_and_rate_give_energy() -> None:
+    part = PricedComponent(area_m2=1e-12, event=("bus_bits",), power_W=3e-3, leakage_W=1e-3, rate_Hz=1e9)
+    assert part.cost().energy_J == pytest.approx(2e-12)
+    assert part.cost().power_W == 3e-3
+    assert part.energies() == (("bus_bits", part.cost().energy_J),)
+
+
+def test_energy_and_rate_give_power() -> None:
+    part = PricedComponent.model_validate(
+        {"area_m2": 0, "event": ["buffer_read_bits", "buffer_write_bits"], "energy_J": "2 pJ", "rate_Hz": 1e9}
+        | {"leakage_W": "1 mW"}
+    )
+    assert part.cost().power_W == pytest.approx(3e-3)
+    assert part.energies() == (("buffer_read_bits", 2e-12), ("buffer_write_bits", 2e-12))
+
+
+def test_what_answers_no_event_only_leaks() -> None:
+    part = PricedComponent(area_m2=1e-12, leakage_W=1e-3)
+    assert part.energies() == ()
+    assert part.cost().power_W == part.cost().leakage_W == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"power_W": 1.0}, "power_W|has no effect without event"),
+        ({"event": "bus_bits", "rate_Hz": 1.0}, "give either power_W"),
+        ({"event": "bus_bits", "rate_Hz": 1.0, "power_W": 1.0, "energy_J": 1.0}, "give either power_W"),
+        ({"event": "bus_bits", "energy_J": 1.0}, "is needed with event"),
+        ({"event": ["bus_bits", "bus_bits"], "energy_J": 1.0, "rate_Hz": 1.0}, "each event once"),
+        ({"event": "bus_bits", "power_W": 1.0, "rate_Hz": 1.0, "leakage_W": 2.0}, "must not exceed power_W"),
+    ],
+)
+def test_inconsistent_prices_are_refused(settings: dict[str, object], rule: str) -> None:
+    with pytest.raises(ValueError, match=rule):
+        PricedComponent.model_validate({"area_m2": 1e-12, **settings})
+
+
+def test_a_dac_doubles_with_every_bit_however_it_is_priced() -> None:
+    by_power = ScaledDac(bits=3, area_m2=1e-12, power_W=2e-6)
+    by_energy = ScaledDac(bits=3, area_m2=1e-12, energy_J=2e-13)
+    assert by_power.cost(1e-7).energy_J == pytest.approx(8e-13)
+    assert by_energy.cost(1e-7).energy_J == pytest.approx(8e-13)
+    assert by_energy.cost(1e-7).power_W == pytest.approx(8e-6)
+    assert by_power.cost(1e-7).area_m2 == pytest.approx(4e-12)
+
+
+def test_sram_prices_reads_and_writes_per_bit() -> None:
+    sram = SramMemory(capacity_bytes=65536, word_bits=256, clock_Hz=1e9)
+    energies = dict(sram.energies())
+    assert energies["buffer_read_bits"] * 256 == pytest.approx(29.6e-12)
+    assert energies["buffer_write_bits"] * 256 == pytest.approx(36.5e-12)
+    assert sram.cost().power_W == pytest.approx(36.5e-3)
+    with pytest.raises(ValueError, match="is no published size; choose from 256 x 64"):
+        SramMemory(capacity_bytes=1000, word_bits=64, clock_Hz=1e9)
+
+
+def test_a_router_spreads_its_power_over_the_bits_of_all_ports() -> None:
+    router = MeshRouter(ports=8, flit_bits=32, clock_Hz=1e9, area_m2=1e-7, power_W=42e-3, leakage_W=2e-3)
+    assert dict(router.energies())["link_bits"] == pytest.approx(40e-3 / 256e9)
+    with pytest.raises(ValueError, match="must not exceed power_W"):
+        MeshRouter(ports=8, flit_bits=32, clock_Hz=1e9, area_m2=1e-7, power_W=1e-3, leakage_W=2e-3)
