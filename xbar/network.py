@@ -22,7 +22,7 @@ class Precision(Settings):
     """How weights and activations become integers (DESIGN section 5, the numbers contract).
 
     `weight_bits` counts the sign: 8 bits are the integers -127 .. 127. `input_bits` are unsigned (0 .. 2^b - 1) where
-    calibration saw no negative value, else two's complement.
+    calibration saw no negative value, else two's complement. `one_level` weights are -1, 0, 1: always 2 bits.
     """
 
     weight_bits: int = Field(8, strict=True, ge=2, le=16)
@@ -39,6 +39,11 @@ class Precision(Settings):
             raise ValueError("input_range: percentile needs `percentile`, for example percentile: 99.9")
         if self.input_range != "percentile" and self.percentile is not None:
             raise ValueError(f"percentile has no effect with input_range: {self.input_range}; remove one of the two")
+        if self.weights == "one_level" and "weight_bits" in self.model_fields_set and self.weight_bits != 2:
+            raise ValueError(
+                f"weight_bits: {self.weight_bits} has no effect with weights: one_level, whose weights -q, 0, +q are 2 bits;"
+                " set weight_bits: 2"
+            )
         return self
 
 

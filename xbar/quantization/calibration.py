@@ -83,7 +83,7 @@ class Observed:
         width = self.top / _BINS
         centres, counts = (used + 0.5) * width, self.counts[used].astype(np.float64)
         best, best_error = self.largest, np.inf
-        for candidate in self.largest * np.arange(128, 0, -1) / 128:
+        for candidate in self.largest * np.exp2(-np.arange(160) / 16):  # down to a thousandth, in steps of 4 %
             step = candidate / top_code(bits, signed)
             inside = np.minimum(centres, candidate)
             # steps finer than the histogram: the mean error of a uniform spread within a step
