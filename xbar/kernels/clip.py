@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
+from xbar.kernels.parallel import parallel_for, team
 from xbar.kernels.tile import LANES, tile_codes
 
 VECTORS_PER_TASK = 32
@@ -76,39 +77,44 @@ def _list_pulses(words, mask, pair, first, last, digit, out_step, wide, segments
     return n_segments
 
 
-@njit(parallel=True, cache=True)
-def _clip_codes(chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _clip_task(task, chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations):  # type: ignore[no-untyped-def]
     n_pairs, n_vectors, _, n_words = words.shape
     n_groups, n_slots, width = out.shape[1:]
     n_chunks = n_words // len(chunk)
     tile_words = n_words * cell_bits * LANES
-    for task in prange(saturations.shape[0]):
-        first = task * VECTORS_PER_TASK
-        last = min(n_vectors, first + VECTORS_PER_TASK)
-        n_pulses = digit.shape[0]
-        segments = np.empty((2, VECTORS_PER_TASK * n_pulses + 1, 3), np.int64)
-        pulses = np.empty((2, VECTORS_PER_TASK * n_pulses, 3), np.int64)
-        for pair in range(n_pairs):
-            out_step = n_groups * n_slots * width
-            n_send = _list_pulses(words, send, pair, first, last, digit, out_step, wide, segments[0], pulses[0])
-            n_active = _list_pulses(words, active, pair, first, last, digit, out_step, wide, segments[1], pulses[1])
-            for job in range(packed.pair_first[pair], packed.pair_first[pair + 1]):
-                s = packed.job_slice[job]
-                rounded = packed.rounded[s]
-                n_segments = n_active if rounded else n_send
-                if n_segments == 0:
-                    continue
-                start = (packed.pair_group[pair] * n_slots + packed.job_slot[job]) * width
-                total = 0
-                for tile in range(packed.job_first[job], packed.job_first[job + 1]):
-                    total += tile_codes(
-                        chunk, words.ctypes.data, n_chunks, packed.cells.ctypes.data + tile * tile_words * 4, cell_bits,
-                        segments.ctypes.data + rounded * segments.strides[0], n_segments,
-                        pulses.ctypes.data + rounded * pulses.strides[0], packed.max_code[s], packed.gain[s],
-                        packed.shift[s], rounded, packed.lane_factor.ctypes.data + tile * LANES * 8,
-                        packed.columns.ctypes.data + tile * LANES * 8, packed.dense[job], out.ctypes.data + start * 8,
-                    )  # fmt: skip
-                saturations[task, s] += total
+    out_step = n_groups * n_slots * width
+    first = task * VECTORS_PER_TASK
+    last = min(n_vectors, first + VECTORS_PER_TASK)
+    n_pulses = digit.shape[0]
+    segments = np.empty((2, VECTORS_PER_TASK * n_pulses + 1, 3), np.int64)
+    pulses = np.empty((2, VECTORS_PER_TASK * n_pulses, 3), np.int64)
+    for pair in range(n_pairs):
+        n_send = _list_pulses(words, send, pair, first, last, digit, out_step, wide, segments[0], pulses[0])
+        n_active = _list_pulses(words, active, pair, first, last, digit, out_step, wide, segments[1], pulses[1])
+        for job in range(packed.pair_first[pair], packed.pair_first[pair + 1]):
+            s = packed.job_slice[job]
+            rounded = packed.rounded[s]
+            n_segments = n_active if rounded else n_send
+            if n_segments == 0:
+                continue
+            start = (packed.pair_group[pair] * n_slots + packed.job_slot[job]) * width
+            total = 0
+            for tile in range(packed.job_first[job], packed.job_first[job + 1]):
+                total += tile_codes(
+                    chunk, words.ctypes.data, n_chunks, packed.cells.ctypes.data + tile * tile_words * 4, cell_bits,
+                    segments.ctypes.data + rounded * segments.strides[0], n_segments,
+                    pulses.ctypes.data + rounded * pulses.strides[0], packed.max_code[s], packed.gain[s],
+                    packed.shift[s], rounded, packed.lane_factor.ctypes.data + tile * LANES * 8,
+                    packed.columns.ctypes.data + tile * LANES * 8, packed.dense[job], out.ctypes.data + start * 8,
+                )  # fmt: skip
+            saturations[task, s] += total
+
+
+@njit(cache=True)
+def _clip_all(threads, chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations):  # type: ignore[no-untyped-def]
+    arguments = (chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations)
+    parallel_for(threads, _clip_task, saturations.shape[0], arguments)
 
 
 def clip_codes(
@@ -132,7 +138,7 @@ def clip_codes(
     n_tasks = -(-words.shape[1] // VECTORS_PER_TASK)
     saturations = np.zeros((n_tasks, len(packed.max_code)), np.int64)
     chunk = (0,) * word_chunk(words.shape[3])  # its type carries the length: numba compiles one kernel for each
-    _clip_codes(chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations)
+    _clip_all(team(), chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations)
     return saturations.sum(axis=0)
 
 

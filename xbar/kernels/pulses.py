@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from xbar.kernels.parallel import parallel_for, team
 
 _VECTORS_PER_TASK = 16
 
@@ -53,34 +55,38 @@ class Packed(NamedTuple):
     n_active: NDArray[np.int32]
 
 
-@njit(parallel=True, cache=True)
-def _pack(x, pair_group, pair_rows, digit, words, n_active):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _pack_task(task, x, pair_group, pair_rows, digit, words, n_active):  # type: ignore[no-untyped-def]
     n_vectors, n_bits, n_words = words.shape[1:]
-    for task in prange(-(-n_vectors // _VECTORS_PER_TASK)):
-        rows = np.zeros(32, np.uint32)
-        for v in range(task * _VECTORS_PER_TASK, min(n_vectors, (task + 1) * _VECTORS_PER_TASK)):
-            for pair in range(words.shape[0]):
-                group, last = pair_group[pair], pair_rows[pair, 1]
+    rows = np.zeros(32, np.uint32)
+    for v in range(task * _VECTORS_PER_TASK, min(n_vectors, (task + 1) * _VECTORS_PER_TASK)):
+        for pair in range(words.shape[0]):
+            group, last = pair_group[pair], pair_rows[pair, 1]
+            for w in range(n_words):
+                first = pair_rows[pair, 0] + 32 * w
+                n_rows = max(0, min(32, last - first))
+                for r in range(n_rows):
+                    rows[r] = np.uint32(np.int32(x[v, group, first + r]))
+                for r in range(n_rows, 32):
+                    rows[r] = np.uint32(0)
+                for bit in range(n_bits):
+                    word = np.uint32(0)
+                    for r in range(32):
+                        word |= ((rows[r] >> np.uint32(bit)) & np.uint32(1)) << np.uint32(r)
+                    words[pair, v, bit, w] = word
+            for p in range(digit.shape[0]):
+                count = 0
                 for w in range(n_words):
-                    first = pair_rows[pair, 0] + 32 * w
-                    n_rows = max(0, min(32, last - first))
-                    for r in range(n_rows):
-                        rows[r] = np.uint32(np.int32(x[v, group, first + r]))
-                    for r in range(n_rows, 32):
-                        rows[r] = np.uint32(0)
-                    for bit in range(n_bits):
-                        word = np.uint32(0)
-                        for r in range(32):
-                            word |= ((rows[r] >> np.uint32(bit)) & np.uint32(1)) << np.uint32(r)
-                        words[pair, v, bit, w] = word
-                for p in range(digit.shape[0]):
-                    count = 0
-                    for w in range(n_words):
-                        any_bit = np.uint32(0)
-                        for i in range(digit[p, 1]):
-                            any_bit |= words[pair, v, digit[p, 0] + i, w]
-                        count += _count_ones(any_bit)
-                    n_active[pair, v, p] = count
+                    any_bit = np.uint32(0)
+                    for i in range(digit[p, 1]):
+                        any_bit |= words[pair, v, digit[p, 0] + i, w]
+                    count += _count_ones(any_bit)
+                n_active[pair, v, p] = count
+
+@njit(cache=True)
+def _pack_all(threads, x, pair_group, pair_rows, digit, words, n_active):  # type: ignore[no-untyped-def]
+    n_tasks = -(-words.shape[1] // _VECTORS_PER_TASK)
+    parallel_for(threads, _pack_task, n_tasks, (x, pair_group, pair_rows, digit, words, n_active))
 
 
 def pack_pulses(
@@ -97,7 +103,7 @@ def pack_pulses(
     """
     words = np.empty((len(pair_group), len(x), input_bits, n_words), np.uint32)
     n_active = np.empty((len(pair_group), len(x), len(digit)), np.int32)
-    _pack(x, pair_group, pair_rows, digit, words, n_active)
+    _pack_all(team(), x, pair_group, pair_rows, digit, words, n_active)
     return Packed(words, n_active)
 
 
@@ -122,10 +128,10 @@ def pack_pulses_plain(
     return Packed(words, n_active)
 
 
-@njit(parallel=True, cache=True)
+@njit(cache=True)
 def _route(n_active, n_safe, pulse_bits, send, active, kept):  # type: ignore[no-untyped-def]
     n_pairs, n_vectors, n_pulses = n_active.shape
-    for pair in prange(n_pairs):
+    for pair in range(n_pairs):
         for v in range(n_vectors):
             through, some, bits = np.uint32(0), np.uint32(0), np.int32(0)
             for p in range(n_pulses):
@@ -170,13 +176,19 @@ def route_pulses_plain(n_active: NDArray[np.int32], n_safe: NDArray[np.int32], p
     )
 
 
-@njit(parallel=True, cache=True)
-def _keep(x, pair_group, pair_rows, kept, out):  # type: ignore[no-untyped-def]
-    for v in prange(x.shape[0]):
+@njit(cache=True)
+def _keep_task(task, x, pair_group, pair_rows, kept, out):  # type: ignore[no-untyped-def]
+    for v in range(task * _VECTORS_PER_TASK, min(len(x), (task + 1) * _VECTORS_PER_TASK)):
         for pair in range(kept.shape[0]):
             group, mask = pair_group[pair], kept[pair, v]
             for r in range(pair_rows[pair, 0], pair_rows[pair, 1]):
                 out[v, group, r] = np.float32(np.int32(x[v, group, r]) & mask)
+
+
+@njit(cache=True)
+def _keep_all(threads, x, pair_group, pair_rows, kept, out):  # type: ignore[no-untyped-def]
+    n_tasks = -(-len(x) // _VECTORS_PER_TASK)
+    parallel_for(threads, _keep_task, n_tasks, (x, pair_group, pair_rows, kept, out))
 
 
 def keep_bits(
@@ -187,7 +199,7 @@ def keep_bits(
     out: NDArray[np.float32],
 ) -> None:
     """Write the part of the inputs whose bits `kept` [pair, vector] names to `out`, float32 [vector, group, row]."""
-    _keep(x, pair_group, pair_rows, kept, out)
+    _keep_all(team(), x, pair_group, pair_rows, kept, out)
 
 
 def keep_bits_plain(
@@ -202,19 +214,24 @@ def keep_bits_plain(
         out[:, group, first:last] = x[:, group, first:last].astype(np.int32) & kept[pair][:, None]
 
 
-@njit(parallel=True, cache=True)
-def _count(flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _count_task(task, flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts):  # type: ignore[no-untyped-def]
     share = -(-flat.shape[0] // counts.shape[0])
-    for task in prange(counts.shape[0]):
-        total = 0
-        for i in range(task * share, min(flat.shape[0], (task + 1) * share)):
-            value = np.uint32(np.int32(flat[i]))
-            magnitude = value & magnitude_mask
-            digits = magnitude
-            for shift in range(1, dac_bits):
-                digits |= magnitude >> np.uint32(shift)
-            total += _count_ones((digits & first_bits) | (value & sign_mask))
-        counts[task] = total
+    total = 0
+    for i in range(task * share, min(flat.shape[0], (task + 1) * share)):
+        value = np.uint32(np.int32(flat[i]))
+        magnitude = value & magnitude_mask
+        digits = magnitude
+        for shift in range(1, dac_bits):
+            digits |= magnitude >> np.uint32(shift)
+        total += _count_ones((digits & first_bits) | (value & sign_mask))
+    counts[task] = total
+
+
+@njit(cache=True)
+def _count_all(threads, flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts):  # type: ignore[no-untyped-def]
+    arguments = (flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts)
+    parallel_for(threads, _count_task, counts.shape[0], arguments)
 
 
 def count_digits(
@@ -225,7 +242,8 @@ def count_digits(
     magnitude = np.uint32((1 << (input_bits - signed)) - 1)
     first_bits = np.uint32(sum(1 << int(bit) for bit, _, weight in table if weight > 0))
     counts = np.zeros(64, np.int64)
-    _count(x.reshape(-1), dac_bits, magnitude, first_bits, np.uint32(signed << (input_bits - 1)), counts)
+    sign = np.uint32(signed << (input_bits - 1))
+    _count_all(team(), x.reshape(-1), dac_bits, magnitude, first_bits, sign, counts)
     return int(counts.sum())
 
 
@@ -238,12 +256,12 @@ def count_digits_plain(
     return sum(int(np.count_nonzero((values >> bit) & ((1 << n_bits) - 1))) for bit, n_bits, _ in table)
 
 
-@njit(parallel=True, cache=True)
-def _unit(words, digit, max_code, out, saturations):  # type: ignore[no-untyped-def]
+@njit(cache=True)
+def _unit(words, digit, max_code, out):  # type: ignore[no-untyped-def]
     n_pairs, n_vectors, _, n_words = words.shape
-    for v in prange(n_vectors):
-        over = 0
-        for pair in range(n_pairs):
+    over = 0
+    for pair in range(n_pairs):
+        for v in range(n_vectors):
             total = 0
             for p in range(digit.shape[0]):
                 u = 0
@@ -253,7 +271,7 @@ def _unit(words, digit, max_code, out, saturations):  # type: ignore[no-untyped-
                 over += u > max_code
                 total += min(u, max_code) * digit[p, 2]
             out[pair, v] = total
-        saturations[v] = over
+    return over
 
 
 def unit_codes(
@@ -261,9 +279,7 @@ def unit_codes(
 ) -> tuple[NDArray[np.int64], int]:
     """Digitised, shifted sums of the unit columns, int64 [pair, vector], and their saturated conversions."""
     out = np.empty(words.shape[:2], np.int64)
-    saturations = np.empty(words.shape[1], np.int64)
-    _unit(words, digit, max_code, out, saturations)
-    return out, int(saturations.sum())
+    return out, int(_unit(words, digit, max_code, out))
 
 
 def unit_codes_plain(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -38,7 +37,6 @@ def multiply(prepared: PreparedLayer, x: Integers) -> tuple[Tensor, Counts]:
     plus the unit column's part; exact in integers but for the slices whose LSB is not 1, which follow in ascending
     order in float64. Threads are torch's, and their number does not change a bit.
     """
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
     layer = prepared.layer
     digits = count_digits(x, layer.input_bits, layer.input_signed, layer.dac_bits)
     inputs = torch.from_numpy(x).to(torch.float32)
