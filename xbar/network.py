@@ -41,8 +41,8 @@ class Precision(Settings):
             raise ValueError(f"percentile has no effect with input_range: {self.input_range}; remove one of the two")
         if self.weights == "one_level" and "weight_bits" in self.model_fields_set and self.weight_bits != 2:
             raise ValueError(
-                f"weight_bits: {self.weight_bits} has no effect with weights: one_level, whose weights -q, 0, +q are 2 bits;"
-                " set weight_bits: 2"
+                f"weight_bits: {self.weight_bits} has no effect with weights: one_level, whose -q, 0, +q are 2 bits; "
+                "set weight_bits: 2"
             )
         return self
 

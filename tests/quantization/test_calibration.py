@@ -73,8 +73,9 @@ def test_least_squares_is_the_best_of_the_scanned_ranges(bits: int, signed: bool
     chosen = seen.least_squares(bits, signed)
     best = min(error(seen.largest * i / 128) for i in range(1, 129))
     assert error(chosen) <= best * 1.02
-    assert error(chosen) < error(seen.largest)
-    assert chosen < seen.largest
+    # coarse steps are worth clipping for; at 8 bits the tail of this cube is not
+    assert (chosen < seen.largest) == (bits < 8)
+    assert (error(chosen) < 0.8 * error(seen.largest)) == (bits < 8)
 
 
 def test_one_outlier_does_not_set_the_range() -> None:
