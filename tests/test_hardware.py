@@ -119,6 +119,13 @@ def test_a_chip_of_ones_own(tmp_path: Path) -> None:
     assert load_chip(str(own)) == load_chip("generic_1t1r")
 
 
+def test_a_chip_prints_in_one_line() -> None:
+    assert str(load_chip("isaac_isca_2016")) == (
+        "isaac_isca_2016: 168 tiles x 12 cores x 8 crossbars of 128 x 128, 85.42 mm², 65.81 W at full activity "
+        "(Shafiee et al., ISCA 2016, table 1)"
+    )
+
+
 def test_unknown_chips_get_a_hint() -> None:
     with pytest.raises(ConfigError, match="got isaac_isca_2061; did you mean isaac_isca_2016"):
         load_chip("isaac_isca_2061")

@@ -136,6 +136,7 @@ def _apply(document: Document, overrides: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def _put(data: Any, steps: list[str], value: Any) -> tuple[str | None, Place]:
+    """Writes one override into the data; what is wrong with it, or None, and its place."""
     place: list[str | int] = []
     for depth, step in enumerate(steps):
         key: str | int = step
@@ -147,7 +148,7 @@ def _put(data: Any, steps: list[str], value: Any) -> tuple[str | None, Place]:
             return f"has no setting below '{'.'.join(steps[:depth])}', which is {data!r}", tuple(steps)
         place.append(key)
         if depth < len(steps) - 1:
-            data = data[key] if isinstance(data, list) else data.setdefault(key, {})
+            data = data.setdefault(key, {}) if isinstance(data, dict) else data[int(key)]
         elif value is None and isinstance(data, dict):
             if key not in data:
                 return "is not set, so that null cannot remove it", tuple(place)
@@ -251,7 +252,7 @@ def _unknown(cls: type[Settings] | None, section: Any, key: str) -> tuple[str, s
         return "unknown setting", "remove it"
     known = sorted(name for name, field in cls.model_fields.items() if field.annotation is not type(None))
     close = difflib.get_close_matches(key, known, n=1)
-    chosen = f" with kind: {section['kind']}" if isinstance(section, Mapping) and "kind" in section else ""
+    chosen = f" with kind: {section['kind']}" if "kind" in known and isinstance(section, Mapping) else ""
     if close:
         return f"unknown setting{chosen}", f"did you mean {close[0]}?"
     return f"unknown setting{chosen}", f"the settings here are {', '.join(known)}"

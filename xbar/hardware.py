@@ -246,6 +246,13 @@ class Chip(Settings):
         n_crossbars = self.core.crossbars * self._parents("core")
         return 2 * weights * n_crossbars / (self.n_pulses * self.pulse_time_s)
 
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.chip.tiles} tiles x {self.tile.cores} cores x {self.core.crossbars} crossbars of "
+            f"{self.crossbar.rows} x {self.crossbar.cols}, {si(self.area_m2, 'm2')}, "
+            f"{si(self.peak_power_W, 'W')} at full activity ({self.citation})"
+        )
+
     def describe(self) -> tuple[dict[str, str], ...]:
         """Rows for a table: every part with its count, area and power per parent, then the sum of each level."""
         table = []
@@ -266,7 +273,10 @@ class Chip(Settings):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], origin: str = "chip") -> Chip:
-        """The chip that `to_dict` wrote; ConfigError if the data breaks a rule."""
+        """The chip that `to_dict` wrote; ConfigError if the data breaks a rule.
+
+        A part of `kind: module:Class` imports that module, so that it must be installed.
+        """
         return validate(cls, from_data(data, origin))
 
 

@@ -107,5 +107,5 @@ Siemens = Annotated[float, _reader("S"), Field(gt=0)]
 Volt = Annotated[float, _reader("V"), Field(gt=0)]
 Metre = Annotated[float, _reader("m"), Field(gt=0)]
 
-Count = Annotated[int, Field(strict=True, ge=1)]
+Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 BitWidth = Annotated[int, Field(strict=True, ge=1, le=16)]

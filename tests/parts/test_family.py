@@ -119,7 +119,7 @@ def test_more_bits_never_cost_less(family: type[Part], kind: str) -> None:
         assert many.latency_s >= few.latency_s
 
 
-@pytest.mark.parametrize("kind", [kind for kind in kinds(Array)])
+@pytest.mark.parametrize("kind", list(kinds(Array)))
 def test_larger_arrays_cost_more(kind: str) -> None:
     small = _example(Array, kind)
     large = validate(type(small), from_data({**EXAMPLES[kind], "rows": 128}, kind))

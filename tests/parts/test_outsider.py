@@ -37,6 +37,7 @@ class NotAnAdc:
 @pytest.fixture
 def flash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     (tmp_path / "flash_for_test.py").write_text(FLASH)
+    (tmp_path / "broken_for_test.py").write_text("def (")
     monkeypatch.syspath_prepend(tmp_path)
     yield "flash_for_test"
     sys.modules.pop("flash_for_test", None)
@@ -63,9 +64,11 @@ def test_its_settings_are_checked_like_ours(flash: str) -> None:
         ("flash_for_test:NotAnAdc", "has no class NotAnAdc that implements all of"),
         ("flash_for_test:Absent", "has no class Absent"),
         ("no_such_package:FlashAdc", "cannot import no_such_package"),
-        (":FlashAdc", "cannot import"),
+        (":FlashAdc", "must name a module and a class"),
+        ("flash_for_test:", "must name a module and a class"),
+        ("broken_for_test:FlashAdc", "cannot import broken_for_test"),
     ],
 )
 def test_wrong_outsiders_are_explained(flash: str, kind: str, rule: str) -> None:
     with pytest.raises(ConfigError, match=rule):
-        load_chip("isaac_isca_2016", {"adc.kind": kind})
+        load_chip("isaac_isca_2016", {"adc.kind": f"'{kind}'"})

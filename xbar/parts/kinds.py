@@ -47,15 +47,18 @@ def _is_final(candidate: object, family: type[Part]) -> bool:
 
 def _outsider(family: type[P], kind: str) -> type[P]:
     module_name, _, class_name = kind.partition(":")
+    if not module_name or not class_name:
+        raise ValueError("must name a module and a class, as in my_package.my_file:MyAdc")
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError, TypeError) as error:
+    except (ImportError, SyntaxError, TypeError) as error:
         raise ValueError(f"cannot import {module_name} ({error}); install it, or put it on PYTHONPATH") from error
-    found = getattr(module, class_name, None)
+    found: Any = getattr(module, class_name, None)
     if not _is_final(found, family):
         wanted = f"{family.__module__}.{family.__name__}"
         raise ValueError(f"{module_name} has no class {class_name} that implements all of {wanted}")
-    return found
+    chosen: type[P] = found
+    return chosen
 
 
 def by_kind(family: type[P], default: str | None = None) -> ByKind:
