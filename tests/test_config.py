@@ -172,6 +172,12 @@ def test_problems_of_data_in_memory_name_its_origin() -> None:
             {"tile.parts.router.prts": "4"},
             "--set tile.parts.router.prts: unknown setting with kind: mesh, got 4; did you",
         ),
+        (
+            {"tile.parts.sigmoid.area": "4"},
+            "--set tile.parts.sigmoid.area: unknown setting, got 4; did you mean area_m2?",
+        ),
+        ({"encoding.kinds": "offset"}, "--set encoding.kinds: unknown setting with kind: offset, got offset; did you"),
+        ({"core.kind": "x"}, "--set core.kind: unknown setting, got x; the settings here are adcs, crossbars, parts"),
         ({"tile.parts.sigmoid.rate_Hz": "null"}, "tile.parts.sigmoid.rate_Hz: is needed with event"),
         ({"tile.parts.sigmoid.leakage_W": "1 W"}, "--set tile.parts.sigmoid.leakage_W: must not exceed power_W"),
         (

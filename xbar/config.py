@@ -252,7 +252,8 @@ def _unknown(cls: type[Settings] | None, section: Any, key: str) -> tuple[str, s
         return "unknown setting", "remove it"
     known = sorted(name for name, field in cls.model_fields.items() if field.annotation is not type(None))
     close = difflib.get_close_matches(key, known, n=1)
-    chosen = f" with kind: {section['kind']}" if "kind" in known and isinstance(section, Mapping) else ""
+    names_kind = "kind" in known and isinstance(section, Mapping) and "kind" in section
+    chosen = f" with kind: {section['kind']}" if names_kind else ""
     if close:
         return f"unknown setting{chosen}", f"did you mean {close[0]}?"
     return f"unknown setting{chosen}", f"the settings here are {', '.join(known)}"
