@@ -354,3 +354,42 @@ def test_embeddings_are_lookups() -> None:
     assert [(d.op, d.reason) for d in network.digital] == [("embedding", "a lookup, not a product")]
     x = torch.tensor([[0, 6, 3], [1, 1, 2]])
     torch.testing.assert_close(host.run(network, x), model(x).detach())
+
+
+def test_compiled_and_parallel_models_are_unwrapped() -> None:
+    model, x = nn.Sequential(nn.Linear(3, 2)), torch.randn(2, 3)
+    for wrapped in (torch.compile(model, backend="eager"), nn.DataParallel(model)):
+        network = from_torch(wrapped, x)
+        assert (network.name, layer_names(network)) == ("Sequential", ["0"])
+
+
+def test_a_model_for_one_input_at_a_time() -> None:
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(1, 2, 3), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.conv(x).view(1, -1))
+
+    model, x = One(), torch.randn(3, 1, 4, 4)
+    network = from_torch(model, x[:1])
+    assert network.fixed_batch == 1
+    torch.testing.assert_close(host.run(network, x), torch.cat([model(x[i : i + 1]) for i in range(3)]).detach())
+
+
+def test_fused_attention_operations_are_refused_by_name() -> None:
+    class Fused(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention, self.fc = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            a = self.attention
+            y, _ = torch.ops.aten._native_multi_head_attention(
+                x, x, x, 8, 2, a.in_proj_weight, a.in_proj_bias, a.out_proj.weight, a.out_proj.bias, None, False
+            )
+            return self.fc(y)
+
+    with pytest.raises(ModelError, match=r"attention\.in_proj .*fused attention hides its projections"):
+        from_torch(Fused(), torch.randn(2, 5, 8))

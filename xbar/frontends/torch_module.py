@@ -47,8 +47,9 @@ def from_torch(
     if isinstance(model, nn.Module):
         if inputs is None:
             raise ModelError(f"{type(model).__name__}: tracing needs an example input; give a tensor [batch, ...]")
-        inputs = pytree.tree_map_only(Tensor, _at_least_two, inputs)
-        return build_network(_export(model, inputs), inputs, tuple(digital), name or type(model).__name__)
+        model = _unwrapped(model)
+        exported, used = _export(model, inputs)
+        return build_network(exported, used, tuple(digital), name or type(model).__name__)
     if isinstance(model, ExportedProgram):
         return build_network(model, inputs, tuple(digital), name or "network")
     if isinstance(model, str | Path):
@@ -67,6 +68,12 @@ def _arguments(example_input: Tensor | Sequence[Any] | None) -> tuple[Any, ...] 
     if isinstance(example_input, tuple | list):
         return tuple(example_input)
     raise ModelError(f"example_input: expected a tensor or a tuple of arguments, got {type(example_input).__name__}")
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The user's module inside torch.compile or DataParallel, which cannot be exported themselves."""
+    inner = model.module if isinstance(model, nn.DataParallel) else model._modules.get("_orig_mod")
+    return model if inner is None else _unwrapped(inner)
 
 
 def _at_least_two(x: Tensor) -> Tensor:
@@ -90,20 +97,29 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _export(model: nn.Module, inputs: tuple[Any, ...]) -> ExportedProgram:
-    shapes = pytree.tree_map(lambda leaf: {0: Dim.AUTO} if isinstance(leaf, Tensor) and leaf.dim() else None, inputs)
-    try:
-        # without gradients, a `with torch.no_grad()` inside the model changes nothing and hides no layers
-        with _evaluation_mode(model), torch.no_grad(), quiet():
-            exported = torch.export.export(model, inputs, dynamic_shapes=shapes)
-    except Exception as error:  # export fails in as many ways as models do; each becomes one clear line
-        raise ModelError(
-            f"{type(model).__name__}: torch.export cannot trace it ({_reason(error)}); replace branches and loops that "
-            "depend on the values of tensors (torch.where, torch.cond), check the shape of the example input, or "
-            "export the model yourself and give the ExportedProgram"
-        ) from error
+def _export(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[ExportedProgram, tuple[Any, ...]]:
+    """The program with a free batch, else, where the model insists on it, with the example's; and the example used."""
+    free = pytree.tree_map_only(Tensor, _at_least_two, inputs)
+    shapes = pytree.tree_map(lambda leaf: {0: Dim.AUTO} if isinstance(leaf, Tensor) and leaf.dim() else None, free)
+    # without gradients, a `with torch.no_grad()` inside the model changes nothing and hides no layers
+    with _evaluation_mode(model), torch.no_grad(), quiet():
+        try:
+            exported, used = torch.export.export(model, free, dynamic_shapes=shapes), free
+        except Exception as error:  # export fails in as many ways as models do; each becomes one clear line
+            try:
+                exported, used = torch.export.export(model, inputs), inputs
+            except Exception:  # the first failure is the one to tell: it is about the more general program
+                raise ModelError(_untraceable(model, error)) from error
     _own_weights(exported)
-    return exported
+    return exported, used
+
+
+def _untraceable(model: nn.Module, error: Exception) -> str:
+    return (
+        f"{type(model).__name__}: torch.export cannot trace it ({_reason(error)}); replace branches and loops that "
+        "depend on the values of tensors (torch.where, torch.cond), check the shape of the example input, or export "
+        "the model yourself and give the ExportedProgram"
+    )
 
 
 def _reason(error: Exception) -> str:
