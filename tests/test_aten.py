@@ -36,7 +36,7 @@ def test_constants_are_what_parameters_alone_determine(program: torch.export.Exp
     assert "t" in ops
     assert not ops & {"zeros", "rand", "add_", "relu_", "matmul", "sum"}
     paths = {constants.target(n) for n in program.graph.nodes} - {None}
-    assert paths == {"w", "seen"}
+    assert {"w", "seen"} <= paths
     assert "seen" not in {constants.target(n) for n in constants.nodes}
 
 
