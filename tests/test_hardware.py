@@ -139,3 +139,9 @@ def test_a_chip_is_frozen() -> None:
         chip.name = "other"  # type: ignore[misc]
     assert chip != load_chip("generic_1t1r", {"adc.bits": 8})
     assert LEVELS[-1] == "chip"
+
+
+def test_names_of_sections_are_no_names_of_parts() -> None:
+    part = {"area_m2": 1e-9, "event": "conversions", "energy_J": 1e-12, "rate_Hz": 1e9}
+    with pytest.raises(ConfigError, match=r"core.parts.adc: is the name of the section `adc:`; choose another name"):
+        load_chip("isaac_isca_2016", {"core.parts.adc": part})

@@ -140,6 +140,8 @@ class Chip(Settings):
                 if part.per != "parent":
                     rule = f"has no meaning at {level} level, where there are no rows and columns; remove it"
                     yield (level, "parts", name, "per"), rule, part.per
+        for name in sorted({"adc", "dac"} & set(self.core.parts)):
+            yield ("core", "parts", name), f"is the name of the section `{name}:`; choose another name", name
 
     @property
     def n_slices(self) -> int:
