@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from xbar.aten import Constants, Product, call, find_product, is_in_place, sizes_of
 from xbar.errors import DataError
+from xbar.kernels.unroll import Unrolling, unroll
 from xbar.network import ConvShape, MatrixLayer, Network
 
 Compute = Callable[[int, MatrixLayer, Tensor], Tensor]
@@ -262,19 +263,27 @@ def vectors(x: Tensor, conv: ConvShape | None, groups: int) -> Tensor:
         x = x.unsqueeze(0)
     out = output_space(x.shape[2:], conv)
     x = _padded(x, conv)
-    batch, channels = x.shape[:2]
-    steps = x.stride()[2:]
-    patches = x.as_strided(
-        (batch, *out, channels, *conv.kernel),
-        (
-            x.stride(0),
-            *(s * step for s, step in zip(steps, conv.stride, strict=True)),
-            x.stride(1),
-            *(s * step for s, step in zip(steps, conv.dilation, strict=True)),
-        ),
-        x.storage_offset(),
-    )
-    return patches.reshape(batch * prod(out), groups, channels // groups * prod(conv.kernel))
+    if n < 3:
+        sizes = Unrolling(_pair(out), _pair(conv.kernel), _pair(conv.stride), _pair(conv.dilation))
+        images = x.reshape(*x.shape[:2], *(1, *x.shape[2:])[-2:])
+        unrolled = torch.from_numpy(unroll(images.numpy(), sizes))
+    else:
+        unrolled = _windows(x, out, conv)
+    return unrolled.reshape(x.shape[0] * prod(out), groups, -1)
+
+
+def _pair(sizes: Sequence[int]) -> tuple[int, int]:
+    """A one-dimensional convolution is one over a single row."""
+    return (1, sizes[0]) if len(sizes) == 1 else (sizes[0], sizes[1])
+
+
+def _windows(x: Tensor, out: tuple[int, ...], conv: ConvShape) -> Tensor:
+    """A view [batch, *output space, channel, *kernel] of padded x."""
+    axes = x.stride()[2:]
+    steps = tuple(s * step for s, step in zip(axes, conv.stride, strict=True))
+    taps = tuple(s * step for s, step in zip(axes, conv.dilation, strict=True))
+    sizes = (x.shape[0], *out, x.shape[1], *conv.kernel)
+    return x.as_strided(sizes, (x.stride(0), *steps, x.stride(1), *taps), x.storage_offset())
 
 
 def fold_back(y: Tensor, x_shape: Sequence[int], conv: ConvShape | None) -> Tensor:
