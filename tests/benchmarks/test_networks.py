@@ -1,0 +1,79 @@
+"""Whole networks on crossbars against the plain float32 forward pass of torch, as a ratio measured in one run."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import models
+import pytest
+import torch
+from torch import nn
+
+import mapping
+import xbar
+
+EIGHT_BITS = {"precision.weight_bits": 8, "precision.input_bits": 8, "adc.bits": 8}
+ENCODINGS = {
+    "isaac": {},
+    "differential": {"encoding.kind": "differential", "encoding.flipped": False},
+}
+
+
+def _ratio(slow: Callable[[], object], fast: Callable[[], object], n_runs: int = 5) -> float:
+    """Median time of `slow` over median time of `fast`, run in turns after one round that does not count."""
+    slow(), fast()
+    times: dict[Callable[[], object], list[float]] = {slow: [], fast: []}
+    for _ in range(n_runs):
+        for function, took in times.items():
+            start = time.perf_counter()
+            function()
+            took.append(time.perf_counter() - start)
+    return statistics.median(times[slow]) / statistics.median(times[fast])
+
+
+def _simulated_over_float(model: nn.Module, inputs: torch.Tensor, encoding: str) -> float:
+    chip = xbar.load_chip("isaac_isca_2016", {**EIGHT_BITS, **ENCODINGS[encoding]})
+    net = xbar.from_torch(model.eval(), inputs[:2])
+    program = mapping.compile(xbar.quantize(net, [inputs[:64]], chip), chip)
+    assert {layer.n_slices for layer in program.layers} == {4}
+
+    def plain() -> None:
+        with torch.no_grad():
+            for part in inputs.split(500):
+                model(part)
+
+    return _ratio(lambda: xbar.simulate(program, inputs), plain)
+
+
+def _images(n: int, shape: tuple[int, ...]) -> torch.Tensor:
+    """Sparse like strokes or photographs: about half of the pixels are dark."""
+    return torch.relu(torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))).clamp(max=1)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_lenet_within_15_times_the_float_forward_pass(encoding: str) -> None:
+    ratio = _simulated_over_float(models.LeNet5(), _images(2000, (1, 28, 28)), encoding)
+    print(f"LeNet-5, {encoding}: {ratio:.2f} times the float32 forward pass")
+    assert ratio < 15
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_resnet20_within_12_times_the_float_forward_pass(encoding: str) -> None:
+    torch.manual_seed(0)
+    ratio = _simulated_over_float(models.ResNet20(), _images(64, (3, 32, 32)), encoding)
+    print(f"ResNet-20, {encoding}: {ratio:.2f} times the float32 forward pass")
+    assert ratio < 12
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
+def test_ten_thousand_images_stay_within_2_GB_and_15_times() -> None:
+    ratio = _simulated_over_float(models.LeNet5(), _images(10_000, (1, 28, 28)), "isaac")
+    peak_GB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    print(f"LeNet-5, 10,000 images: {ratio:.2f} times, {peak_GB:.2f} GB peak")
+    assert ratio < 15
+    assert peak_GB < 2
