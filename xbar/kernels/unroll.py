@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +15,8 @@ from xbar.kernels.parallel import parallel_for, team
 
 
 class Unrolling(NamedTuple):
-    """Sizes of one unrolling; x is [image, channel, height, width] with its padding, (row, col) of each pair."""
+    """Geometry of an unrolling: (row, col) of each pair."""
 
-    x_shape: tuple[int, int, int, int]
     out_space: tuple[int, int]
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -45,39 +43,41 @@ def _copy_word(typingctx: Any, target: Any, to: Any, source: Any, start: Any) ->
 
 
 @njit(cache=True)
-def _unroll_row(task, x, out, sizes, run, step):  # type: ignore[no-untyped-def]
+def _unroll_row(task, x, out, starts, row_words, run, image_bytes, row_step, col_step):  # type: ignore[no-untyped-def]
     """All vectors of one output row of one image, in bytes.
 
-    A run is the part of a vector that lies side by side in x: one kernel row of one channel. It is copied in words of
-    eight bytes that may spill into the run after it, which is written later; the last runs go byte by byte.
+    A run is the part of a vector that lies side by side in x: one kernel row of one channel, at `starts` from the
+    vector's corner. It is copied in words of eight bytes that may spill into the run after it, which is written later;
+    the last runs go byte by byte.
     """
-    channels, height, width = sizes.x_shape[1:]
-    kernel_rows = sizes.kernel[0]
-    image, row = divmod(task, sizes.out_space[0])
-    pitch = width * step
-    words = (run + 7) // 8
-    spill = 8 * words - run
-    n_whole = channels * kernel_rows - (spill + run - 1) // run
-    to = task * sizes.out_space[1] * channels * kernel_rows * run
-    for col in range(sizes.out_space[1]):
-        corner = (image * channels * height + row * sizes.stride[0]) * pitch + col * sizes.stride[1] * step
-        n = 0
-        for c in range(channels):
-            for i in range(kernel_rows):
-                start = corner + (c * height + i * sizes.dilation[0]) * pitch
-                if n < n_whole and start + 8 * words <= x.size:
-                    for k in range(0, 8 * words, 8):
-                        _copy_word(out, to + k, x, start + k)
-                else:
-                    for k in range(run):
-                        out[to + k] = x[start + k]
+    n_rows, n_cols, words = row_words
+    n_runs = starts.size
+    image, row = divmod(task, n_rows)
+    corner = image * image_bytes + row * row_step
+    to = task * n_cols * n_runs * run
+    n_safe = n_runs - (8 * words - 1) // run
+    for _ in range(n_cols):
+        n_whole = n_safe if corner + starts[n_runs - 1] + 8 * words <= x.size else 0
+        if words == 1:
+            for n in range(n_whole):
+                _copy_word(out, to, x, corner + starts[n])  # type: ignore[call-arg]
                 to += run
-                n += 1
+        else:
+            for n in range(n_whole):
+                for k in range(words):
+                    _copy_word(out, to + 8 * k, x, corner + starts[n] + 8 * k)  # type: ignore[call-arg]
+                to += run
+        for n in range(max(n_whole, 0), n_runs):
+            for k in range(run):
+                out[to + k] = x[corner + starts[n] + k]
+            to += run
+        corner += col_step
 
 
 @njit(cache=True)
-def _unroll_rows(team, x, out, sizes, run, step):  # type: ignore[no-untyped-def]
-    parallel_for(team, _unroll_row, sizes.x_shape[0] * sizes.out_space[0], (x, out, sizes, run, step))
+def _unroll_rows(team, n_images, x, out, starts, row_words, run, image_bytes, row_step, col_step):  # type: ignore[no-untyped-def]
+    arguments = (x, out, starts, row_words, run, image_bytes, row_step, col_step)
+    parallel_for(team, _unroll_row, n_images * row_words[0], arguments)  # type: ignore[call-arg]
 
 
 def unroll(x: NDArray[Any], sizes: Unrolling) -> NDArray[Any]:
@@ -88,9 +88,17 @@ def unroll(x: NDArray[Any], sizes: Unrolling) -> NDArray[Any]:
     if sizes.dilation[1] != 1:  # kernel columns do not lie side by side
         return unroll_plain(x, sizes)
     x = np.ascontiguousarray(x)
-    out = np.empty((x.shape[0], *sizes.out_space, x.shape[1] * prod(sizes.kernel)), x.dtype)
+    images, channels, height, width = x.shape
     step = x.dtype.itemsize
-    _unroll_rows(team(), x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8), sizes, sizes.kernel[1] * step, step)
+    pitch, run = width * step, sizes.kernel[1] * step
+    rows = np.arange(channels)[:, None] * height + np.arange(sizes.kernel[0]) * sizes.dilation[0]
+    starts = (rows * pitch).ravel().astype(np.int64)
+    out = np.empty((images, *sizes.out_space, starts.size * sizes.kernel[1]), x.dtype)
+    _unroll_rows(
+        team(), images, x.reshape(-1).view(np.uint8), out.reshape(-1).view(np.uint8), starts,
+        (*sizes.out_space, -(-run // 8)), run, channels * height * pitch, sizes.stride[0] * pitch,
+        sizes.stride[1] * step,
+    )  # fmt: skip
     return out
 
 
@@ -100,4 +108,4 @@ def unroll_plain(x: NDArray[Any], sizes: Unrolling) -> NDArray[Any]:
     windows = sliding_window_view(x, spans, axis=(2, 3))
     windows = windows[:, :, :: sizes.stride[0], :: sizes.stride[1], :: sizes.dilation[0], :: sizes.dilation[1]]
     windows = windows[:, :, : sizes.out_space[0], : sizes.out_space[1]]
-    return windows.transpose(0, 2, 3, 1, 4, 5).reshape(x.shape[0], *sizes.out_space, -1)
+    return windows.transpose(0, 2, 3, 1, 4, 5).copy().reshape(x.shape[0], *sizes.out_space, -1)
