@@ -33,14 +33,23 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     console.print(Group(*_outcome(outcome)))
 
 
+def _title(text: str) -> Text:
+    """A line of its own: a table's title would wrap at the table's width."""
+    return Text(f"\n{text}", style="italic")
+
+
 def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
     chip, report = outcome.program.chip, outcome.report
     yield Panel(_headline(outcome), title=f"[bold]{escape(report.network)} on {escape(chip.name)}", title_align="left")
+    yield _title("layers on crossbars")
     yield _layers(outcome)
     if outcome.adc is not None:
+        yield _title("ADC bits by layer and slice: lossless for these weights / seen / 99.9 % of the data -> smallest")
         yield _adc(outcome.adc)
-    yield _bill(report, "part", "parts by area and energy per inference")
-    yield _bill(report, "level", "levels of the chip")
+        yield Text(outcome.adc.summary(), style="dim")
+    yield _title("area and energy per inference by part, then by level")
+    yield _bill(report, "part")
+    yield _bill(report, "level")
     yield from _digital(outcome.program.network)
     for item in report.uncosted:
         yield Text(f"not in the bill: {item.count:,.4g} {item.event} per inference ({item.reason})", style="yellow")
@@ -86,7 +95,7 @@ def _headline(outcome: Outcome) -> RenderableType:
 
 
 def _layers(outcome: Outcome) -> Table:
-    table = Table(title="layers on crossbars", title_justify="left", caption_justify="left")
+    table = Table()
     for name in (
         "layer",
         "matrix",
@@ -122,12 +131,7 @@ def _layers(outcome: Outcome) -> Table:
 
 def _adc(adc: AdcResolution) -> Table:
     rows = adc.rows()
-    table = Table(
-        title="ADC bits by layer and slice: lossless / seen / 99.9 % of the data -> smallest",
-        title_justify="left",
-        caption=Text(adc.summary(), style="dim"),
-        caption_justify="left",
-    )
+    table = Table()
     table.add_column("layer")
     n_slices = 1 + max(int(row["slice"]) for row in rows)
     for s in range(n_slices):
@@ -141,8 +145,8 @@ def _adc(adc: AdcResolution) -> Table:
     return table
 
 
-def _bill(report: Report, key: Literal["part", "level"], title: str) -> Table:
-    table = Table(title=title, title_justify="left", show_footer=True)
+def _bill(report: Report, key: Literal["part", "level"]) -> Table:
+    table = Table(show_footer=True)
     table.add_column(key, footer="total")
     table.add_column("area", footer=si(report.area_m2, "m2"), justify=RIGHT)
     table.add_column("", footer="100.0%", justify=RIGHT)
@@ -167,7 +171,8 @@ def _digital(network: Network) -> Iterator[RenderableType]:
     nodes = sorted(network.digital, key=lambda node: node.reason)
     if not nodes:
         return
-    table = Table(title="what stays digital, and why", title_justify="left")
+    yield _title("what stays digital, and why")
+    table = Table()
     for name in ("reason", "operations", "per inference"):
         table.add_column(name, justify=RIGHT if name == "per inference" else "left")
     for reason, group in groupby(nodes, key=lambda node: node.reason):

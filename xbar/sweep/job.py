@@ -132,15 +132,14 @@ def evaluate(
     if any(layer.adc.mode == "range" and layer.adc.full_scale is None for layer in program.layers):
         stage("calibrating the ADCs")
         program = calibrate_adc(program, examples)
-    stage(f"simulating {len(test):,} inputs")
-    result = simulate(program, inputs)
+    result = simulate(program, inputs, progress=_told(stage, "simulating", "inputs"))
     stage("checking against the float and the integer network")
     accuracy_float = _accuracy(lambda x: run_host(network, x), inputs, labels)
     accuracy_quantized = _accuracy(lambda x: integer_forward(qnet, x), inputs, labels)
     adc = None
     if max_loss is not None:
-        stage("searching the smallest ADC")
-        adc = adc_resolution(program, inputs[:n_search], labels[:n_search], max_loss)
+        told = _told(stage, "searching the smallest ADC:", "slices")
+        adc = adc_resolution(program, inputs[:n_search], labels[:n_search], max_loss, told)
     return Outcome(
         program,
         result,
@@ -151,6 +150,10 @@ def evaluate(
         float((_scores(result.outputs, labels).argmax(1) == labels).double().mean()),
         adc,
     )
+
+
+def _told(stage: Stage, doing: str, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: stage(f"{doing} {done:,} of {total:,} {what}")
 
 
 @lru_cache(maxsize=2)  # a sweep's worker traces its model once
