@@ -1,0 +1,55 @@
+"""The code in the README runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import xbar
+from xbar import datasets
+from xbar.demo.models import digits_cnn
+
+README = (Path(xbar.__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+def _block(word: str) -> str:
+    (found,) = [block for block in BLOCKS if word in block]
+    return found
+
+
+def test_the_six_lines() -> None:
+    images = torch.from_numpy(datasets.load("digits").images[:8])
+    names = {"model": digits_cnn(), "example_input": images[:2], "calibration_batches": [images], "inputs": images}
+    exec(_block("xbar.simulate"), names)
+    assert names["result"].outputs.shape == (8, 10)
+    assert names["report"].energy_J > 0
+
+
+def test_exporting_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(_block("torch.export.save"), {"torch": torch, "model": digits_cnn(), "example": torch.zeros(2, 1, 8, 8)})
+    net = xbar.from_torch("model.pt2")
+    assert net.fixed_batch is None
+    assert [layer.name for layer in net.layers] == ["conv1", "conv2", "fc1", "fc2"]
+
+
+def test_a_part_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_package_of_the_readme.py").write_text(_block("class FlashAdc"))
+    monkeypatch.syspath_prepend(tmp_path)
+    adc = {"kind": "my_package_of_the_readme:FlashAdc", "bits": 8, "comparator_J": "10 fJ", "source": "mine"}
+    chip = xbar.load_chip("isaac_isca_2016", {"adc": adc})
+    sys.modules.pop("my_package_of_the_readme")
+    assert chip.adc.cost(8).energy_J == pytest.approx(255 * 10e-15)
+
+
+def test_every_file_that_it_names_exists() -> None:
+    root = Path(xbar.__file__).parents[1]
+    named = re.findall(r"`((?:xbar|mapping|tests|hw_configs|notebooks)/[\w./]*)`", README)
+    assert len(named) > 10
+    for name in [*named, *re.findall(r"\]\((notebooks/[\w./]*)\)", README)]:
+        assert (root / name).exists(), name
