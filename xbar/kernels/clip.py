@@ -26,10 +26,11 @@ def word_chunk(n_words: int) -> int:
 class PackedCells(NamedTuple):
     """Cells of some row blocks that share a number of words, cut into tiles of 16 columns; one job is one plane of one block.
 
-    cells: uint32 [tile, word chunk, cell bit from the top, word in chunk, lane], flat.
+    cells: uint32, for each tile [word chunk, cell bit from the top, word in chunk, lane], flat.
     lane_factor: int64 [tile, lane], sign times 2^(cell_bits * slice); 0 in unused lanes.
     columns: int64 [tile, lane], the column that a lane adds to; dense: int64 [job], 1 where a job's lanes lie side by side.
     job_slice, job_slot: int64 [job], the slice and the accumulator of a job.
+    job_bits, job_word: int64 [job], bits that its cells need, and where its first tile begins in `cells`.
     job_first: int64 [job + 1], first tile. pair_first: int64 [pair + 1], first job (jobs are sorted by pair).
     pair_group: int64 [pair].
     max_code: int64 [slice]; gain, shift: float64 [slice], code = floor(y * gain + shift) where rounded [slice] is 1.
@@ -41,6 +42,8 @@ class PackedCells(NamedTuple):
     dense: NDArray[np.int64]
     job_slice: NDArray[np.int64]
     job_slot: NDArray[np.int64]
+    job_bits: NDArray[np.int64]
+    job_word: NDArray[np.int64]
     job_first: NDArray[np.int64]
     pair_first: NDArray[np.int64]
     pair_group: NDArray[np.int64]
@@ -78,15 +81,14 @@ def _list_pulses(words, mask, pair, first, last, digit, out_step, wide, segments
 
 
 @njit(cache=True)
-def _clip_task(task, chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations):  # type: ignore[no-untyped-def]
+def _clip_task(task, chunk, words, send, active, digit, packed, wide, out, saturations):  # type: ignore[no-untyped-def]
     n_pairs, n_vectors, _, n_words = words.shape
     n_groups, n_slots, width = out.shape[1:]
     n_chunks = n_words // len(chunk)
-    tile_words = n_words * cell_bits * LANES
     out_step = n_groups * n_slots * width
     first = task * VECTORS_PER_TASK
     last = min(n_vectors, first + VECTORS_PER_TASK)
-    n_pulses = digit.shape[0]
+    n_pulses, max_digit_bits = digit.shape[0], digit[:, 1].max()
     segments = np.empty((2, VECTORS_PER_TASK * n_pulses + 1, 3), np.int64)
     pulses = np.empty((2, VECTORS_PER_TASK * n_pulses, 3), np.int64)
     for pair in range(n_pairs):
@@ -99,21 +101,24 @@ def _clip_task(task, chunk, words, send, active, digit, packed, cell_bits, wide,
             if n_segments == 0:
                 continue
             start = (packed.pair_group[pair] * n_slots + packed.job_slot[job]) * width
-            total = 0
+            total, cell_bits = 0, packed.job_bits[job]
+            cells = packed.cells.ctypes.data + packed.job_word[job] * 4
             for tile in range(packed.job_first[job], packed.job_first[job + 1]):
                 total += tile_codes(
-                    chunk, words.ctypes.data, n_chunks, packed.cells.ctypes.data + tile * tile_words * 4, cell_bits,
+                    chunk, words.ctypes.data, n_chunks, cells, cell_bits,
                     segments.ctypes.data + rounded * segments.strides[0], n_segments,
                     pulses.ctypes.data + rounded * pulses.strides[0], packed.max_code[s], packed.gain[s],
                     packed.shift[s], rounded, packed.lane_factor.ctypes.data + tile * LANES * 8,
                     packed.columns.ctypes.data + tile * LANES * 8, packed.dense[job], out.ctypes.data + start * 8,
+                    max_digit_bits,
                 )  # fmt: skip
+                cells += n_words * cell_bits * LANES * 4
             saturations[task, s] += total
 
 
 @njit(cache=True)
-def _clip_all(threads, chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations):  # type: ignore[no-untyped-def]
-    arguments = (chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations)
+def _clip_all(threads, chunk, words, send, active, digit, packed, wide, out, saturations):  # type: ignore[no-untyped-def]
+    arguments = (chunk, words, send, active, digit, packed, wide, out, saturations)
     parallel_for(threads, _clip_task, saturations.shape[0], arguments)
 
 
@@ -123,7 +128,6 @@ def clip_codes(
     active: NDArray[np.uint32],
     digit: NDArray[np.int64],
     packed: PackedCells,
-    cell_bits: int,
     wide: bool,
     out: NDArray[np.int64],
 ) -> NDArray[np.int64]:
@@ -138,7 +142,7 @@ def clip_codes(
     n_tasks = -(-words.shape[1] // VECTORS_PER_TASK)
     saturations = np.zeros((n_tasks, len(packed.max_code)), np.int64)
     chunk = (0,) * word_chunk(words.shape[3])  # its type carries the length: numba compiles one kernel for each
-    _clip_all(team(), chunk, words, send, active, digit, packed, cell_bits, wide, out, saturations)
+    _clip_all(team(), chunk, words, send, active, digit, packed, wide, out, saturations)
     return saturations.sum(axis=0)
 
 
@@ -148,30 +152,31 @@ def clip_codes_plain(
     active: NDArray[np.uint32],
     digit: NDArray[np.int64],
     packed: PackedCells,
-    cell_bits: int,
     out: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """`clip_codes` in numpy, one tile and pulse at a time, in 64 bits throughout."""
     n_words = words.shape[3]
     chunk = word_chunk(n_words)
-    tiles = packed.cells.reshape(-1, n_words // chunk, cell_bits, chunk, LANES).swapaxes(1, 2)
-    tiles = tiles.reshape(-1, cell_bits, n_words, LANES)[:, ::-1]
     saturations = np.zeros(len(packed.max_code), np.int64)
     for pair in range(words.shape[0]):
         for job in range(packed.pair_first[pair], packed.pair_first[pair + 1]):
-            s = packed.job_slice[job]
+            s, bits, first_tile = packed.job_slice[job], packed.job_bits[job], packed.job_first[job]
+            n_tiles = packed.job_first[job + 1] - first_tile
+            here = packed.cells[packed.job_word[job] :][: n_tiles * n_words * bits * LANES]
+            tiles = here.reshape(n_tiles, n_words // chunk, bits, chunk, LANES).swapaxes(1, 2)
+            tiles = tiles.reshape(n_tiles, bits, n_words, LANES)[:, ::-1]
             target = out[:, packed.pair_group[pair], packed.job_slot[job]]
             for p, (first_bit, n_bits, weight) in enumerate(digit):
                 named = ((active if packed.rounded[s] else send)[pair] >> np.uint32(p)) & 1 == 1
-                for tile in range(packed.job_first[job], packed.job_first[job + 1]):
+                for tile in range(n_tiles):
                     y = np.zeros((int(named.sum()), LANES), np.int64)
                     for i in range(n_bits):
-                        for j in range(cell_bits):
+                        for j in range(bits):
                             both = words[pair, named, first_bit + i][:, :, None] & tiles[tile, j]
                             y += np.bitwise_count(both).sum(axis=1, dtype=np.int64) << (i + j)
                     code = np.floor(y * packed.gain[s] + packed.shift[s]).astype(np.int64) if packed.rounded[s] else y
                     saturations[s] += np.count_nonzero(code > packed.max_code[s])
-                    code = np.minimum(code, packed.max_code[s]) * weight * packed.lane_factor[tile]
-                    for lane, column in enumerate(packed.columns[tile]):
+                    code = np.minimum(code, packed.max_code[s]) * weight * packed.lane_factor[first_tile + tile]
+                    for lane, column in enumerate(packed.columns[first_tile + tile]):
                         target[named, column] += code[:, lane]
     return saturations

@@ -56,24 +56,37 @@ class Packed(NamedTuple):
 
 
 @njit(cache=True)
+def _transposed(octet):  # type: ignore[no-untyped-def]
+    """8x8 bits: bit b of byte r becomes bit r of byte b (Warren, Hacker's Delight, section 7-3)."""
+    swap = (octet ^ (octet >> np.uint64(7))) & np.uint64(0x00AA00AA00AA00AA)
+    octet = octet ^ swap ^ (swap << np.uint64(7))
+    swap = (octet ^ (octet >> np.uint64(14))) & np.uint64(0x0000CCCC0000CCCC)
+    octet = octet ^ swap ^ (swap << np.uint64(14))
+    swap = (octet ^ (octet >> np.uint64(28))) & np.uint64(0x00000000F0F0F0F0)
+    return octet ^ swap ^ (swap << np.uint64(28))
+
+
+@njit(cache=True)
 def _pack_task(task, x, pair_group, pair_rows, digit, words, n_active):  # type: ignore[no-untyped-def]
-    n_vectors, n_bits, n_words = words.shape[1:]
-    rows = np.zeros(32, np.uint32)
+    n_pairs, n_vectors, n_bits, n_words = words.shape
     for v in range(task * _VECTORS_PER_TASK, min(n_vectors, (task + 1) * _VECTORS_PER_TASK)):
-        for pair in range(words.shape[0]):
+        for pair in range(n_pairs):
             group, last = pair_group[pair], pair_rows[pair, 1]
-            for w in range(n_words):
-                first = pair_rows[pair, 0] + 32 * w
-                n_rows = max(0, min(32, last - first))
-                for r in range(n_rows):
-                    rows[r] = np.uint32(np.int32(x[v, group, first + r]))
-                for r in range(n_rows, 32):
-                    rows[r] = np.uint32(0)
-                for bit in range(n_bits):
-                    word = np.uint32(0)
-                    for r in range(32):
-                        word |= ((rows[r] >> np.uint32(bit)) & np.uint32(1)) << np.uint32(r)
-                    words[pair, v, bit, w] = word
+            words[pair, v] = 0
+            for first in range(pair_rows[pair, 0], last, 8):
+                place = first - pair_rows[pair, 0]
+                for low in range(0, n_bits, 8):
+                    octet = np.uint64(0)
+                    if last - first >= 8:
+                        for r in range(8):  # a fixed length, which the compiler unrolls
+                            octet |= np.uint64((np.int64(x[v, group, first + r]) >> low) & 255) << np.uint64(8 * r)
+                    else:
+                        for r in range(last - first):
+                            octet |= np.uint64((np.int64(x[v, group, first + r]) >> low) & 255) << np.uint64(8 * r)
+                    octet = _transposed(octet)
+                    for bit in range(low, min(n_bits, low + 8)):
+                        byte = (octet >> np.uint64(8 * (bit - low))) & np.uint64(255)
+                        words[pair, v, bit, place // 32] |= np.uint32(byte << np.uint64(place % 32))
             for p in range(digit.shape[0]):
                 count = 0
                 for w in range(n_words):
@@ -82,6 +95,7 @@ def _pack_task(task, x, pair_group, pair_rows, digit, words, n_active):  # type:
                         any_bit |= words[pair, v, digit[p, 0] + i, w]
                     count += _count_ones(any_bit)
                 n_active[pair, v, p] = count
+
 
 @njit(cache=True)
 def _pack_all(threads, x, pair_group, pair_rows, digit, words, n_active):  # type: ignore[no-untyped-def]

@@ -7,6 +7,7 @@ on 16 lanes into one AVX-512 `vpopcntd` where the machine has it, and into what 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -15,6 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 16
+_UNROLLED_BITS = 2  # cells of up to so many bits stay in registers where one chunk holds the block
 _I32, _I64, _F64 = ir.IntType(32), ir.IntType(64), ir.DoubleType()
 _V32, _V64, _VF = ir.VectorType(_I32, LANES), ir.VectorType(_I64, LANES), ir.VectorType(_F64, LANES)
 _ZERO = ir.Constant(_V32, [0] * LANES)
@@ -30,6 +32,7 @@ class _Emitter:
     def __init__(self, builder: Any, chunk: int) -> None:
         self.b = builder
         self.chunk = chunk
+        self.saturated = self.variable(_ZERO)
 
     def call(self, name: str, result: ir.Type, *operands: Any) -> Any:
         function_type = ir.FunctionType(result, [o.type for o in operands])
@@ -71,6 +74,33 @@ class _Emitter:
             self.b.store(self.b.add(self.b.add(so_far, so_far), counted(base)), slot)
         return self.b.load(slot)
 
+    def load_cells(self, cells: Any, cell_bits: int) -> list[list[Any]]:
+        """[cell bit from the top][word] vectors of a block with one chunk."""
+        indices = [[_int(j * self.chunk + q) for q in range(self.chunk)] for j in range(cell_bits)]
+        return [[self.load(cells, index, 4) for index in row] for row in indices]
+
+    def unrolled_sums(self, inputs: Any, cells: list[list[Any]]) -> Any:
+        """`chunk_sums` with the cells at hand."""
+        words = [self.splat(self.load(inputs, _int(q))) for q in range(self.chunk)]
+        sums = None
+        for row in cells:
+            for word, cell in zip(words, row, strict=True):
+                count = self.call(f"llvm.ctpop.v{LANES}i32", _V32, self.b.and_(word, cell))
+                part = count if word is words[0] else self.b.add(part, count)
+            sums = part if sums is None else self.b.add(self.b.add(sums, sums), part)
+        return sums
+
+    def digit_sums(self, inputs: Any, digit_bits: Any, cells: Any, cell_bits: Any, n_chunks: Any) -> Any:
+        """Column sums of a digit: those of its bits, shifted and added."""
+        cell_ptr = self.b.inttoptr(cells, _V32.as_pointer())
+        slot = self.variable(self.column_sums(inputs, cell_ptr, cell_bits, n_chunks))
+        words_per_bit = self.b.mul(n_chunks, _int(self.chunk))
+        with cgutils.for_range_slice(self.b, _int(1), digit_bits, _int(1), inc=True) as (bit, _):
+            words = self.b.gep(inputs, [self.b.mul(bit, words_per_bit)])
+            more = self.column_sums(words, cell_ptr, cell_bits, n_chunks)
+            self.b.store(self.b.add(self.b.load(slot), self.b.shl(more, self.splat(self.b.trunc(bit, _I32)))), slot)
+        return self.b.load(slot)
+
     def column_sums(self, inputs: Any, cells: Any, cell_bits: Any, n_chunks: Any) -> Any:
         """Sum over all words of a row block, for one bit of the inputs."""
         slot = self.variable(self.chunk_sums(inputs, cells, cell_bits))
@@ -86,6 +116,7 @@ class _Emitter:
 def tile_codes(
     typingctx: Any, chunk: Any, inputs: Any, n_chunks: Any, cells: Any, cell_bits: Any, segments: Any, n_segments: Any,
     pulses: Any, max_code: Any, gain: Any, shift: Any, rounded: Any, lane_factor: Any, columns: Any, dense: Any, out: Any,
+    max_digit_bits: Any,
 ) -> Any:
     """Digitise 16 columns for many pulses, shift and add, and return the number of saturated conversions.
 
@@ -99,7 +130,7 @@ def tile_codes(
     """
     whole, real = types.intp, types.float64
     signature = types.int64(chunk, whole, whole, whole, whole, whole, whole, whole, whole, real, real, whole, whole,
-                            whole, whole, whole)
+                            whole, whole, whole, whole)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _emit_tile(_Emitter(builder, chunk.count), args[1:])
@@ -108,17 +139,32 @@ def tile_codes(
 
 
 def _emit_tile(emit: _Emitter, args: Any) -> Any:
-    inputs, n_chunks, cells, cell_bits, segments, n_segments, pulses, max_code, gain, shift, rounded = args[:11]
-    lane_factor, columns, dense, out = args[11:]
+    """The loops twice: with the cells in registers, for the commonest sizes, and for any sizes."""
     b = emit.b
-    input_ptr, cell_ptr = b.inttoptr(inputs, _I32.as_pointer()), b.inttoptr(cells, _V32.as_pointer())
+    n_chunks, cell_bits, max_digit_bits = args[1], args[3], args[-1]
+    simple = b.and_(b.icmp_signed("==", n_chunks, _int(1)), b.icmp_signed("==", max_digit_bits, _int(1)))
+    simple = b.and_(simple, b.icmp_signed("<=", cell_bits, _int(_UNROLLED_BITS)))
+    with b.if_else(simple) as (unrolled, general):
+        with unrolled:
+            for bits in range(1, _UNROLLED_BITS + 1):
+                with b.if_then(b.icmp_signed("==", cell_bits, _int(bits))):
+                    in_registers = emit.load_cells(b.inttoptr(args[2], _V32.as_pointer()), bits)
+                    _emit_segments(emit, args, lambda words, _bits, cells=in_registers: emit.unrolled_sums(words, cells))
+        with general:
+            _emit_segments(emit, args, lambda words, bits: emit.digit_sums(words, bits, args[2], args[3], args[1]))
+    total = emit.call(f"llvm.vector.reduce.add.v{LANES}i32", _I32, b.load(emit.saturated))
+    return b.sext(total, _I64)
+
+
+def _emit_segments(emit: _Emitter, args: Any, column_sums: Callable[[Any, Any], Any]) -> None:
+    inputs, _, _, _, segments, n_segments, pulses, max_code, gain, shift, rounded, lane_factor, columns, dense, out = args[:-1]
+    b = emit.b
+    input_ptr = b.inttoptr(inputs, _I32.as_pointer())
     segment_ptr, pulse_ptr = b.inttoptr(segments, _I64.as_pointer()), b.inttoptr(pulses, _I64.as_pointer())
     limit = emit.splat(b.trunc(max_code, _I32))
     gains, shifts = emit.splat(gain), emit.splat(shift)
     is_rounded = b.icmp_signed("!=", rounded, _int(0))
-    words_per_bit = b.mul(n_chunks, _int(emit.chunk))
-    saturated, total = emit.variable(_ZERO), emit.variable(_ZERO)
-    sums, code = emit.variable(_ZERO), emit.variable(_ZERO)
+    total, code = emit.variable(_ZERO), emit.variable(_ZERO)
     with cgutils.for_range(b, n_segments) as segment:
         row = b.mul(segment.index, _int(3))
         first, last = emit.load(segment_ptr, row), emit.load(segment_ptr, b.add(row, _int(3)))
@@ -126,19 +172,15 @@ def _emit_tile(emit: _Emitter, args: Any) -> Any:
         with cgutils.for_range_slice(b, first, last, _int(1), inc=True) as (pulse, _):
             at = b.mul(pulse, _int(3))
             words = b.gep(input_ptr, [emit.load(pulse_ptr, at)])
-            b.store(emit.column_sums(words, cell_ptr, cell_bits, n_chunks), sums)
-            digit_bits = emit.load(pulse_ptr, b.add(at, _int(1)))
-            with cgutils.for_range_slice(b, _int(1), digit_bits, _int(1), inc=True) as (bit, _):
-                more = emit.column_sums(b.gep(words, [b.mul(bit, words_per_bit)]), cell_ptr, cell_bits, n_chunks)
-                b.store(b.add(b.load(sums), b.shl(more, emit.splat(b.trunc(bit, _I32)))), sums)
-            b.store(b.load(sums), code)
+            sums = column_sums(words, emit.load(pulse_ptr, b.add(at, _int(1))))
+            b.store(sums, code)
             with b.if_then(is_rounded):
-                scaled = b.fadd(b.fmul(b.uitofp(b.load(sums), _VF), gains), shifts)
+                scaled = b.fadd(b.fmul(b.uitofp(sums, _VF), gains), shifts)
                 b.store(b.fptosi(scaled, _V32), code)
             raw = b.load(code)
-            count = b.load(saturated)
+            count = b.load(emit.saturated)
             over = b.icmp_unsigned(">", raw, limit)
-            b.store(b.select(over, b.add(count, ir.Constant(_V32, [1] * LANES)), count), saturated)
+            b.store(b.select(over, b.add(count, ir.Constant(_V32, [1] * LANES)), count), emit.saturated)
             clipped = emit.call(f"llvm.umin.v{LANES}i32", _V32, raw, limit)
             weight = emit.splat(b.trunc(emit.load(pulse_ptr, b.add(at, _int(2))), _I32))
             b.store(b.add(b.load(total), b.mul(clipped, weight)), total)
@@ -148,7 +190,6 @@ def _emit_tile(emit: _Emitter, args: Any) -> Any:
         lanes.align = 8
         value = b.mul(b.mul(b.sext(b.load(total), _V64), factor), lanes)
         _emit_add(emit, value, target, columns, dense)
-    return b.sext(emit.call(f"llvm.vector.reduce.add.v{LANES}i32", _I32, b.load(saturated)), _I64)
 
 
 def _emit_add(emit: _Emitter, value: Any, target: Any, columns: Any, dense: Any) -> None:

@@ -15,7 +15,7 @@ from xbar.kernels.tile import LANES
 from xbar.sim.prepare import PreparedLayer, RiskyBlocks
 
 Integers = NDArray[np.signedinteger | np.unsignedinteger]
-_PRODUCT_SPEED = 1.0  # multiply-adds of a float32 product in the time of one unit of `tile_cost`, roughly
+_PRODUCT_SPEED = 1.0  # multiply-adds of a float32 product in the time of one unit of `pulse_cost`, roughly
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def multiply(prepared: PreparedLayer, x: Integers) -> tuple[Tensor, Counts]:
         unit_saturations += _add_unit(prepared, part, codes)
         if part.may_clip or prepared.slots:
             saturations += clip_codes(
-                part.words, part.send, part.routes.active, prepared.digit, part.blocks.packed, layer.cell_bits,
+                part.words, part.send, part.routes.active, prepared.digit, part.blocks.packed,
                 prepared.wide, codes,
             )  # fmt: skip
     total = _exact_part(prepared, routed, x, inputs)
@@ -82,7 +82,7 @@ def _route(prepared: PreparedLayer, blocks: RiskyBlocks, x: Integers) -> _Routed
     n_kept = np.bitwise_count(routes.active).sum(axis=1, dtype=np.int64) - n_clipping
     may_clip = bool(n_clipping.any())
     product_cost = len(x) * np.diff(blocks.pair_rows).sum() * layer.cells.shape[3] / _PRODUCT_SPEED
-    if may_clip and n_kept @ blocks.tile_cost < product_cost:  # a second product would cost more than it saves
+    if may_clip and n_kept @ blocks.pulse_cost < product_cost:  # a second product would cost more than it saves
         return _Routed(blocks, words, routes, routes.active, may_clip, False)
     return _Routed(blocks, words, routes, routes.send, may_clip, bool(n_kept.any()))
 
@@ -115,7 +115,7 @@ def _add_unit(prepared: PreparedLayer, part: _Routed, codes: NDArray[np.int64]) 
 def _merged(prepared: PreparedLayer, total: Tensor, codes: Tensor) -> Tensor:
     """The exact part plus the accumulators of the slices that are read in steps other than one cell step."""
     cols = prepared.layer.cells.shape[3]
-    total = total + codes[:, :, 0, :cols]
+    total += codes[:, :, 0, :cols]
     for slot, (s, lsb) in enumerate(zip(prepared.slots, prepared.lsb, strict=True), start=1):
-        total = total + (2.0 ** (prepared.layer.cell_bits * s) * float(lsb)) * codes[:, :, slot, :cols].double()
+        total += (2.0 ** (prepared.layer.cell_bits * s) * float(lsb)) * codes[:, :, slot, :cols].double()
     return total

@@ -29,7 +29,7 @@ class RiskyBlocks:
 
     pair_group: [pair]; pair_rows: [pair, 2]; n_safe: [pair, pulse], see above.
     unit_coef: int64 [pair, col], 0 where the unit column of the pair cannot clip; None where none can.
-    tile_cost: [pair] vector instructions that one pulse costs in the kernel, times 16 columns.
+    pulse_cost: [pair] vector instructions times 16 lanes that one pulse costs in the kernel.
     """
 
     pair_group: NDArray[np.int64]
@@ -38,7 +38,7 @@ class RiskyBlocks:
     packed: PackedCells
     unit_coef: NDArray[np.int64] | None
     n_words: int
-    tile_cost: NDArray[np.float64]
+    pulse_cost: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +192,7 @@ def _pack_blocks(
                 by_words.setdefault(padded_words(edges[block + 1] - edges[block]), []).append((group, block))
     result = []
     for n_words, pairs in sorted(by_words.items()):
-        packed, tiles = _pack_cells(layer, risky, adc, pairs, n_words)
+        packed, work = _pack_cells(layer, risky, adc, pairs, n_words)
         unit_coef = None
         if layer.unit_coef is not None and not all(unit_safe[b] for _, b in pairs):
             unit_coef = np.stack([layer.unit_coef[b, g] * (not unit_safe[b]) for g, b in pairs])
@@ -204,7 +204,7 @@ def _pack_blocks(
                 packed=packed,
                 unit_coef=unit_coef,
                 n_words=n_words,
-                tile_cost=tiles * LANES * (2.0 * n_words * layer.cell_bits + 6),
+                pulse_cost=work,
             )
         )
     return tuple(result)
@@ -212,11 +212,11 @@ def _pack_blocks(
 
 def _pack_cells(
     layer: LayerProgram, risky: NDArray[np.bool_], adc: Digitiser, pairs: list[tuple[int, int]], n_words: int
-) -> tuple[PackedCells, NDArray[np.int64]]:
-    """The kernel's arrays for the risky columns of some blocks, and the number of tiles of clipping slices by pair."""
+) -> tuple[PackedCells, NDArray[np.float64]]:
+    """The kernel's arrays for the risky columns of some blocks, and the work of one pulse in clipping slices by pair."""
     slots = np.cumsum(adc.rounded) * adc.rounded
     cells, factors, columns, jobs = [], [], [], []
-    pair_first, clipping = [0], np.zeros(len(pairs), np.int64)
+    pair_first, words, work = [0], 0, np.zeros(len(pairs))
     for pair, (group, block) in enumerate(pairs):
         first, last = layer.row_edges[block], layer.row_edges[block + 1]
         for plane, s in enumerate(layer.plane_slice):
@@ -227,21 +227,26 @@ def _pack_cells(
             dense = len(chosen) == layer.cells.shape[3]
             scale = 1 if adc.rounded[s] else 1 << (layer.cell_bits * s)
             spare = n_tiles * LANES - len(chosen)
-            cells.append(_tiles(layer.cells[plane, group, first:last][:, chosen], layer.cell_bits, n_words, spare))
+            levels = layer.cells[plane, group, first:last][:, chosen]
+            bits = max(1, int(levels.max()).bit_length())
+            cells.append(_tiles(levels, bits, n_words, spare))
+            words += cells[-1].size
             factors.append(np.pad(layer.plane_sign[plane, block, group, chosen].astype(np.int64) * scale, (0, spare)))
             columns.append(np.pad(chosen, (0, spare)))
-            jobs.append((dense, s, slots[s], n_tiles))
-            clipping[pair] += 0 if adc.rounded[s] else n_tiles
+            jobs.append((dense, s, slots[s], n_tiles, bits, words - cells[-1].size))
+            work[pair] += 0 if adc.rounded[s] else n_tiles * LANES * (2.0 * n_words * bits + 6)
         pair_first.append(len(jobs))
-    table = np.array(jobs, np.int64).reshape(-1, 4)
+    table = np.array(jobs, np.int64).reshape(-1, 6)
     safe_full_scale = np.maximum(adc.full_scale, 1)
     packed = PackedCells(
         cells=_aligned(np.concatenate([c.ravel() for c in cells] or [np.zeros(0, np.uint32)])),
-        lane_factor=np.concatenate([*factors, np.zeros(0, np.int64)]),
-        columns=np.concatenate([*columns, np.zeros(0, np.int64)]),
+        lane_factor=np.concatenate([*factors, np.zeros(0, np.int64)]).reshape(-1, LANES),
+        columns=np.concatenate([*columns, np.zeros(0, np.int64)]).reshape(-1, LANES),
         dense=np.ascontiguousarray(table[:, 0]),
         job_slice=np.ascontiguousarray(table[:, 1]),
         job_slot=np.ascontiguousarray(table[:, 2]),
+        job_bits=np.ascontiguousarray(table[:, 4]),
+        job_word=np.ascontiguousarray(table[:, 5]),
         job_first=np.concatenate([[0], np.cumsum(table[:, 3])]).astype(np.int64),
         pair_first=np.array(pair_first, np.int64),
         pair_group=np.array([g for g, _ in pairs], np.int64),
@@ -251,7 +256,7 @@ def _pack_cells(
         shift=0.5 + 0.25 / safe_full_scale,
         rounded=adc.rounded.astype(np.int64),
     )
-    return packed, clipping
+    return packed, work
 
 
 def _tiles(cells: NDArray[np.uint8], cell_bits: int, n_words: int, spare: int) -> NDArray[np.uint32]:

@@ -23,19 +23,23 @@ class ExactProduct:
 
     weights: tuple[Tensor, ...]
     row_edges: tuple[int, ...]
+    is_zero: bool
 
     @classmethod
     def of(cls, weights: NDArray[np.int64], largest_input: int) -> ExactProduct:
         """For inputs of magnitude up to `largest_input`."""
+        is_zero = not weights.any()
         edges = _cut_rows(np.abs(weights), (2**24 - 1) // largest_input)
         if edges is None or torch.get_float32_matmul_precision() != "highest":
-            return cls((torch.from_numpy(weights.astype(np.float64)),), (0, weights.shape[1]))
+            return cls((torch.from_numpy(weights.astype(np.float64)),), (0, weights.shape[1]), is_zero)
         single = torch.from_numpy(weights.astype(np.float32))
         cuts = tuple(single[:, a:b].contiguous() for a, b in zip(edges, edges[1:], strict=False))
-        return cls(cuts, edges)
+        return cls(cuts, edges, is_zero)
 
     def __call__(self, x: Tensor) -> Tensor:
         """float64 [vector, group, col] for float32 x holding integers."""
+        if self.is_zero:
+            return torch.zeros(len(x), self.weights[0].shape[0], self.weights[0].shape[2], dtype=torch.float64)
         cuts = zip(self.weights, self.row_edges, self.row_edges[1:], strict=False)
         first, *others = (_product(x[:, :, start:end], weight) for weight, start, end in cuts)
         total = first.double()
