@@ -47,9 +47,9 @@ def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
         yield _title("ADC bits by layer and slice: lossless for these weights / seen / 99.9 % of the data -> smallest")
         yield _adc(outcome.adc)
         yield Text(outcome.adc.summary(), style="dim")
-    yield _title("area and energy per inference by part, then by level")
-    yield _bill(report, "part")
-    yield _bill(report, "level")
+    yield _title("area and energy per inference by part, by layer and by level; each sums to the same total")
+    for key in ("part", "layer", "level"):
+        yield _bill(report, key)
     yield from _digital(outcome.program.network)
     for item in report.uncosted:
         yield Text(f"not in the bill: {item.count:,.4g} {item.event} per inference ({item.reason})", style="yellow")
@@ -109,7 +109,6 @@ def _layers(outcome: Outcome) -> Table:
         "saturated",
     ):
         table.add_column(name, justify="left" if name == "layer" else RIGHT)
-    bill = outcome.report.by("layer")
     times = {t.name: t.total_s for t in outcome.report.timing}
     for layer, counts in zip(outcome.program.layers, outcome.result.activity.layers, strict=True):
         conversions = counts.count("conversions")
@@ -123,7 +122,6 @@ def _layers(outcome: Outcome) -> Table:
             f"{outcome.report.utilisation[layer.name]:.1%}",
             f"{layer.vectors_per_input:,}",
             si(times[layer.name], "s"),
-            si(bill[layer.name].energy_J, "J"),
             f"{saturated:.4%}",
         )
     return table
@@ -145,7 +143,7 @@ def _adc(adc: AdcResolution) -> Table:
     return table
 
 
-def _bill(report: Report, key: Literal["part", "level"]) -> Table:
+def _bill(report: Report, key: Literal["part", "layer", "level"]) -> Table:
     table = Table(show_footer=True)
     table.add_column(key, footer="total")
     table.add_column("area", footer=si(report.area_m2, "m2"), justify=RIGHT)
