@@ -44,7 +44,7 @@ def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
     yield _title("layers on crossbars")
     yield _layers(outcome)
     if outcome.adc is not None:
-        yield _title("ADC bits by layer and slice: lossless for these weights / seen / 99.9 % of the data -> smallest")
+        yield _title("ADC bits: lossless for these weights / seen / 99.9 % of the data → smallest; slice 0 is the lowest")
         yield _adc(outcome.adc)
         yield Text(outcome.adc.summary(), style="dim")
     yield _title("area and energy per inference by part, by layer and by level; each sums to the same total")
@@ -133,12 +133,12 @@ def _adc(adc: AdcResolution) -> Table:
     table.add_column("layer")
     n_slices = 1 + max(int(row["slice"]) for row in rows)
     for s in range(n_slices):
-        table.add_column(f"slice {s}" + (" (LSB)" if s == 0 else ""), justify=RIGHT)
+        table.add_column(f"slice {s}" if s == 0 else str(s), justify=RIGHT, no_wrap=True)
     for name, group in groupby(rows, key=lambda row: row["layer"]):
         cells = [""] * n_slices
         for row in group:
             text = f"{row['lossless_bits']}/{row['max_bits']}/{row['p999_bits']}"
-            cells[int(row["slice"])] = text + f" -> [bold]{row['smallest_bits']}[/]"
+            cells[int(row["slice"])] = text + f"→[bold]{row['smallest_bits']}[/]"
         table.add_row(escape(str(name)), *cells)
     return table
 
