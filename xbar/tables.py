@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
@@ -33,6 +34,11 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     console.print(Group(*_outcome(outcome)))
 
 
+def _table(**options: Any) -> Table:
+    """Narrow enough that a report fits 80 columns."""
+    return Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, **options)
+
+
 def _title(text: str) -> Text:
     """A line of its own: a table's title would wrap at the table's width."""
     return Text(f"\n{text}", style="italic")
@@ -44,7 +50,9 @@ def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
     yield _title("layers on crossbars")
     yield _layers(outcome)
     if outcome.adc is not None:
-        yield _title("ADC bits: lossless for these weights / seen / 99.9 % of the data → smallest; slice 0 is the lowest")
+        yield _title(
+            "ADC bits: lossless for these weights / seen / 99.9 % of the data → smallest; by slice, 0 = lowest"
+        )
         yield _adc(outcome.adc)
         yield Text(outcome.adc.summary(), style="dim")
     yield _title("area and energy per inference by part, by layer and by level; each sums to the same total")
@@ -95,19 +103,8 @@ def _headline(outcome: Outcome) -> RenderableType:
 
 
 def _layers(outcome: Outcome) -> Table:
-    table = Table()
-    for name in (
-        "layer",
-        "matrix",
-        "groups",
-        "crossbars",
-        "copies",
-        "cells used",
-        "MVMs",
-        "time",
-        "energy",
-        "saturated",
-    ):
+    table = _table()
+    for name in ("layer", "matrix", "crossbars", "copies", "cells used", "MVMs", "time", "saturated"):
         table.add_column(name, justify="left" if name == "layer" else RIGHT)
     times = {t.name: t.total_s for t in outcome.report.timing}
     for layer, counts in zip(outcome.program.layers, outcome.result.activity.layers, strict=True):
@@ -115,8 +112,7 @@ def _layers(outcome: Outcome) -> Table:
         saturated = (sum(counts.saturations) + counts.unit_saturations) / conversions if conversions else 0.0
         table.add_row(
             escape(layer.name),
-            f"{layer.cells.shape[2]} x {layer.cells.shape[3]}",
-            str(layer.groups),
+            ("" if layer.groups == 1 else f"{layer.groups} of ") + f"{layer.cells.shape[2]}x{layer.cells.shape[3]}",
             str(len(layer.blocks)),
             str(layer.n_replicas),
             f"{outcome.report.utilisation[layer.name]:.1%}",
@@ -129,11 +125,11 @@ def _layers(outcome: Outcome) -> Table:
 
 def _adc(adc: AdcResolution) -> Table:
     rows = adc.rows()
-    table = Table()
+    table = _table()
     table.add_column("layer")
     n_slices = 1 + max(int(row["slice"]) for row in rows)
     for s in range(n_slices):
-        table.add_column(f"slice {s}" if s == 0 else str(s), justify=RIGHT, no_wrap=True)
+        table.add_column(str(s), justify=RIGHT, no_wrap=True)
     for name, group in groupby(rows, key=lambda row: row["layer"]):
         cells = [""] * n_slices
         for row in group:
@@ -144,7 +140,7 @@ def _adc(adc: AdcResolution) -> Table:
 
 
 def _bill(report: Report, key: Literal["part", "layer", "level"]) -> Table:
-    table = Table(show_footer=True)
+    table = _table(show_footer=True)
     table.add_column(key, footer="total")
     table.add_column("area", footer=si(report.area_m2, "m2"), justify=RIGHT)
     table.add_column("", footer="100.0%", justify=RIGHT)
@@ -170,7 +166,7 @@ def _digital(network: Network) -> Iterator[RenderableType]:
     if not nodes:
         return
     yield _title("what stays digital, and why")
-    table = Table()
+    table = _table()
     for name in ("reason", "operations", "per inference"):
         table.add_column(name, justify=RIGHT if name == "per inference" else "left")
     for reason, group in groupby(nodes, key=lambda node: node.reason):
@@ -183,7 +179,7 @@ def _digital(network: Network) -> Iterator[RenderableType]:
 
 def print_chips(chips: Sequence[Chip], console: Console) -> None:
     """The list of chips."""
-    table = Table(
+    table = _table(
         title="chips that come with xbar",
         title_justify="left",
         caption="xbar show NAME for the parts of one",
@@ -212,7 +208,7 @@ def print_chip(chip: Chip, console: Console) -> None:
     rows = chip.describe()
     console.print(f"[bold]{escape(chip.name)}[/]: {escape(chip.citation)}")
     console.print(f"{escape(chip.hierarchy.strip())}", style="dim")
-    table = Table()
+    table = _table()
     for name in rows[0]:
         table.add_column(
             name, overflow="fold", justify=RIGHT if name in ("count", "area", "peak power", "leakage") else "left"
@@ -243,7 +239,7 @@ def print_sweep(frame: pd.DataFrame, varied: Sequence[str], smaller: str, consol
     """One row per point; the Pareto front of accuracy over `smaller` is marked."""
     from xbar.sweep.pool import pareto_front
 
-    table = Table(caption=f"* nothing has both higher accuracy and lower {smaller}", caption_justify="left")
+    table = _table(caption=f"* nothing has both higher accuracy and lower {smaller}", caption_justify="left")
     figures = [name for name in _SWEEP_COLUMNS if name in frame]
     for name in [*varied, *(_SWEEP_COLUMNS[f][0] for f in figures), ""]:
         table.add_column(name, justify=RIGHT)
