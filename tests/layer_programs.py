@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xbar.program import AdcSetting, LayerProgram, VectorEvents
+import itertools
 
 EVENTS = VectorEvents(1, 1, (1,), 0, 0, 0, 0, 0, 1)
 
@@ -24,7 +25,7 @@ def layer_program(
     """Integer weights [group, row, col] on crossbars of `rows` word lines; encodings as in DESIGN section 5."""
     groups, n_rows, cols = weight.shape
     edges = (*range(0, n_rows, rows), n_rows)
-    blocks = list(zip(edges, edges[1:], strict=False))
+    blocks = list(itertools.pairwise(edges))
     weight = weight.astype(np.int64)
     unit_coef = None
     if encoding in ("differential", "ternary"):
@@ -79,10 +80,10 @@ def random_case(seed: int) -> tuple[LayerProgram, np.ndarray, np.ndarray]:
     x = rng.integers(low, high, (vectors, groups, n_rows))
     if rng.random() < 0.5:
         x = np.where(rng.random(x.shape) < rng.choice([0.1, 0.5]), x, 0)
-    shape = dict(
-        encoding=encoding, cell_bits=cell_bits, rows=int(rng.choice([8, 27, 32, 50, 64, 128])), weight_bits=weight_bits,
-        input_bits=input_bits, input_signed=input_signed, dac_bits=int(rng.choice([1, 1, 2, 3, 4])),
-    )  # fmt: skip
+    shape = {
+        "encoding": encoding, "cell_bits": cell_bits, "rows": int(rng.choice([8, 27, 32, 50, 64, 128])), "weight_bits": weight_bits,
+        "input_bits": input_bits, "input_signed": input_signed, "dac_bits": int(rng.choice([1, 1, 2, 3, 4])),
+    }  # fmt: skip
     n_slices = layer_program(weight, **shape).n_slices
     mode = str(rng.choice(["clip", "clip", "range", "ideal"]))
     bits = tuple(int(b) for b in rng.integers(1, 10, n_slices))
@@ -93,5 +94,7 @@ def random_case(seed: int) -> tuple[LayerProgram, np.ndarray, np.ndarray]:
         adc = AdcSetting("clip", bits, None, unit_bits)
     else:
         adc = AdcSetting("range", bits, tuple(int(f) for f in rng.integers(1, 600, n_slices)), unit_bits)
-    kind = np.int8 if input_signed and input_bits <= 8 else np.uint8 if input_bits <= 8 and not input_signed else np.int32
+    kind = (
+        np.int8 if input_signed and input_bits <= 8 else np.uint8 if input_bits <= 8 and not input_signed else np.int32
+    )
     return layer_program(weight, **shape, adc=adc), x.astype(kind), weight

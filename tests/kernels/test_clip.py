@@ -13,7 +13,9 @@ from xbar.program import AdcSetting
 from xbar.sim.prepare import prepare
 
 
-@pytest.mark.parametrize("rows, cell_bits, dac_bits", [(30, 1, 1), (64, 2, 1), (128, 2, 1), (128, 3, 2), (200, 2, 3)])
+@pytest.mark.parametrize(
+    ("rows", "cell_bits", "dac_bits"), [(30, 1, 1), (64, 2, 1), (128, 2, 1), (128, 3, 2), (200, 2, 3)]
+)
 @pytest.mark.parametrize("threads", [1, 2])
 def test_equals_its_twin_for_any_number_of_threads(rows: int, cell_bits: int, dac_bits: int, threads: int) -> None:
     rng = np.random.default_rng(rows)

@@ -21,7 +21,9 @@ def _program(**adc: object) -> Program:
         "reference": {"bits": 8, "power_W": 1e-3, "area_m2": 1e-9, "rate_Hz": 1e9},
     }  # fmt: skip
     encoding = {"kind": "offset", "layout": "interleaved"}
-    return mapping.compile(small_network(random_weights([(5, 20), (4, 5)])), small_chip(adc=settings, encoding=encoding))
+    return mapping.compile(
+        small_network(random_weights([(5, 20), (4, 5)])), small_chip(adc=settings, encoding=encoding)
+    )
 
 
 INPUTS = torch.from_numpy(np.random.default_rng(0).integers(0, 16, (30, 1, 20)).astype(np.float32))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from reference import reference_multiply
 from layer_programs import layer_program, random_case
+from reference import reference_multiply
 
 from xbar.errors import ModelError
 from xbar.kernels.pulses import keep_bits
@@ -32,7 +32,7 @@ def test_by_hand() -> None:
     # cells 3 and 2 of the positive column, inputs 3 and 1: pulses (1, 1) and (1, 0) give sums 5 and 3
     weight = np.array([3, 2]).reshape(1, 2, 1)
     x = np.array([3, 1], np.uint8).reshape(1, 1, 2)
-    size = dict(weight_bits=3, input_bits=2, cell_bits=2)
+    size = {"weight_bits": 3, "input_bits": 2, "cell_bits": 2}
     out, counts = multiply(prepare(layer_program(weight, **size, adc=AdcSetting("clip", (2,), None, None))), x)
     assert (out.item(), counts.saturations, counts.digits) == (3 + 2 * 3, (1,), 3)
     # full scale 6 with 2 bits: LSB 2, codes floor(5/2 + 1/2) = 3 and floor(3/2 + 1/2) = 2
@@ -62,9 +62,7 @@ def test_pulses_with_few_active_lines_leave_the_kernel(monkeypatch: pytest.Monke
     x[::2, :, 10:] = 0
     layer = layer_program(weight, adc=AdcSetting("clip", (6,) * 4, None, None))
     products = []
-    monkeypatch.setattr(
-        "xbar.sim.crossbar.keep_bits", lambda *a: (products.append(a), keep_bits(*a))[1]
-    )
+    monkeypatch.setattr("xbar.sim.crossbar.keep_bits", lambda *a: (products.append(a), keep_bits(*a))[1])
     out, counts = multiply(prepare(layer), x)
     wanted = reference_multiply(layer, x)
     np.testing.assert_array_equal(out.numpy(), wanted.out)
@@ -76,7 +74,7 @@ def test_sums_beyond_31_bits() -> None:
     rng = np.random.default_rng(0)
     weight = rng.integers(0, 2**15, (1, 512, 3))
     x = rng.integers(2**15, 2**16, (4, 1, 512)).astype(np.int32)
-    size = dict(cell_bits=8, rows=512, weight_bits=16, input_bits=16, dac_bits=4)
+    size = {"cell_bits": 8, "rows": 512, "weight_bits": 16, "input_bits": 16, "dac_bits": 4}
     layer = layer_program(weight, **size, adc=AdcSetting("clip", (20, 20), None, None))
     assert prepare(layer).wide
     np.testing.assert_array_equal(multiply(prepare(layer), x)[0].numpy(), reference_multiply(layer, x).out)

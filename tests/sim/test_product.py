@@ -10,7 +10,7 @@ from xbar.sim.product import ExactProduct
 
 
 @pytest.mark.parametrize(
-    "rows, top, largest, cuts, dtype",
+    ("rows", "top", "largest", "cuts", "dtype"),
     [
         (100, 100, 255, 1, torch.float32),
         (3000, 120, 255, 6, torch.float32),

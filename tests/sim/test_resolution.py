@@ -17,7 +17,9 @@ from xbar.quantization import quantize
 from xbar.sim import adc_resolution, simulate
 
 
-def _case(encoding: dict[str, object], adc: dict[str, object] | None = None) -> tuple[Program, torch.Tensor, torch.Tensor]:
+def _case(
+    encoding: dict[str, object], adc: dict[str, object] | None = None
+) -> tuple[Program, torch.Tensor, torch.Tensor]:
     chip = small_chip(
         encoding={"layout": "interleaved", **encoding}, chip__tiles=1000, device__cell_bits=2, crossbar__rows=64,
         precision={"weight_bits": 6, "input_bits": 6}, adc=adc or {"kind": "ideal"},
@@ -44,10 +46,12 @@ RANGE = {
 
 
 @pytest.mark.parametrize(
-    "encoding, adc",
+    ("encoding", "adc"),
     [({"kind": "differential"}, None), ({"kind": "offset", "flipped": True}, None), ({"kind": "differential"}, RANGE)],
 )
-def test_the_smallest_bits_keep_the_accuracy_that_they_report(encoding: dict[str, object], adc: dict[str, object]) -> None:
+def test_the_smallest_bits_keep_the_accuracy_that_they_report(
+    encoding: dict[str, object], adc: dict[str, object]
+) -> None:
     program, x, labels = _case(encoding, adc)
     heard: list[tuple[int, int]] = []
     found = adc_resolution(program, x, labels, 0.1, lambda done, total: heard.append((done, total)))

@@ -1,4 +1,4 @@
-"""Whole networks: equal to the integer network with lossless ADCs, to the plain reference otherwise, counts included."""
+"""Whole networks: equal to the integer network with lossless ADCs, to the plain reference otherwise, with counts."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_progress_hears_every_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    "x, message",
+    ("x", "message"),
     [
         (torch.ones(5, 1, 7), "expected shape"),
         (torch.full((2, 1, 8), float("nan")), "NaN"),

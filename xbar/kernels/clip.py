@@ -24,11 +24,12 @@ def word_chunk(n_words: int) -> int:
 
 
 class PackedCells(NamedTuple):
-    """Cells of some row blocks that share a number of words, cut into tiles of 16 columns; one job is one plane of one block.
+    """Cells of row blocks with the same number of words, in tiles of 16 columns; one job is one plane of one block.
 
     cells: uint32, for each tile [word chunk, cell bit from the top, word in chunk, lane], flat.
     lane_factor: int64 [tile, lane], sign times 2^(cell_bits * slice); 0 in unused lanes.
-    columns: int64 [tile, lane], the column that a lane adds to; dense: int64 [job], 1 where a job's lanes lie side by side.
+    columns: int64 [tile, lane], the column that a lane adds to.
+    dense: int64 [job], 1 where the lanes of a job lie side by side.
     job_slice, job_slot: int64 [job], the slice and the accumulator of a job.
     job_bits, job_word: int64 [job], bits that its cells need, and where its first tile begins in `cells`.
     job_first: int64 [job + 1], first tile. pair_first: int64 [pair + 1], first job (jobs are sorted by pair).
@@ -104,7 +105,7 @@ def _clip_task(task, chunk, words, send, active, digit, packed, wide, out, satur
             total, cell_bits = 0, packed.job_bits[job]
             cells = packed.cells.ctypes.data + packed.job_word[job] * 4
             for tile in range(packed.job_first[job], packed.job_first[job + 1]):
-                total += tile_codes(
+                total += tile_codes(  # type: ignore[call-arg]
                     chunk, words.ctypes.data, n_chunks, cells, cell_bits,
                     segments.ctypes.data + rounded * segments.strides[0], n_segments,
                     pulses.ctypes.data + rounded * pulses.strides[0], packed.max_code[s], packed.gain[s],
@@ -119,7 +120,7 @@ def _clip_task(task, chunk, words, send, active, digit, packed, wide, out, satur
 @njit(cache=True)
 def _clip_all(threads, chunk, words, send, active, digit, packed, wide, out, saturations):  # type: ignore[no-untyped-def]
     arguments = (chunk, words, send, active, digit, packed, wide, out, saturations)
-    parallel_for(threads, _clip_task, saturations.shape[0], arguments)
+    parallel_for(threads, _clip_task, saturations.shape[0], arguments)  # type: ignore[call-arg]
 
 
 def clip_codes(

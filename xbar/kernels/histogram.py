@@ -23,11 +23,11 @@ def _histogram_task(task, sums, plane_slice, counts):  # type: ignore[no-untyped
 
 @njit(cache=True)
 def _histogram_all(threads, sums, plane_slice, counts):  # type: ignore[no-untyped-def]
-    parallel_for(threads, _histogram_task, counts.shape[0], (sums, plane_slice, counts))
+    parallel_for(threads, _histogram_task, counts.shape[0], (sums, plane_slice, counts))  # type: ignore[call-arg]
 
 
 def add_histogram(sums: NDArray[np.float32], plane_slice: NDArray[np.int64], histogram: NDArray[np.int64]) -> None:
-    """Add the occurrences of `sums` [vector, plane, col] (floats holding integers) to `histogram` int64 [slice, sum]."""
+    """Add the occurrences of `sums` [vector, plane, col] (whole numbers) to `histogram`, int64 [slice, sum]."""
     counts = np.zeros((_TASKS, *histogram.shape), np.int64)
     _histogram_all(team(), sums, plane_slice, counts)
     histogram += counts.sum(axis=0)

@@ -23,7 +23,7 @@ _START = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint,
 
 
 class Team(NamedTuple):
-    """Who runs the tasks of a kernel: the address of `start(function, data, n_threads, flags)`, and how many threads."""
+    """Who runs the tasks of a kernel: the address of `start(function, data, n_threads, flags)`, and the threads."""
 
     start: int
     n_threads: int
@@ -59,8 +59,8 @@ def _python_threads(function: int, data: int, n_threads: int, _flags: int) -> No
 def parallel_for(typingctx: Any, team: Any, function: Any, n_tasks: Any, arguments: Any) -> Any:
     """Call `function(task, *arguments)`, a compiled function without result, for all tasks in range(n_tasks).
 
-    Threads take the next task as they become free; tasks must write to different places. An exception in a task is lost,
-    so that kernels must not raise.
+    Threads take the next task as they become free; tasks must write to different places. An exception in a task is
+    lost, so that kernels must not raise.
     """
     call = function.get_call_type(typingctx, (types.int64, *arguments.types), {})
     signature = types.void(team, function, types.int64, arguments)

@@ -93,14 +93,14 @@ def _pack_task(task, x, pair_group, pair_rows, digit, words, n_active):  # type:
                     any_bit = np.uint32(0)
                     for i in range(digit[p, 1]):
                         any_bit |= words[pair, v, digit[p, 0] + i, w]
-                    count += _count_ones(any_bit)
+                    count += _count_ones(any_bit)  # type: ignore[call-arg]
                 n_active[pair, v, p] = count
 
 
 @njit(cache=True)
 def _pack_all(threads, x, pair_group, pair_rows, digit, words, n_active):  # type: ignore[no-untyped-def]
     n_tasks = -(-words.shape[1] // _VECTORS_PER_TASK)
-    parallel_for(threads, _pack_task, n_tasks, (x, pair_group, pair_rows, digit, words, n_active))
+    parallel_for(threads, _pack_task, n_tasks, (x, pair_group, pair_rows, digit, words, n_active))  # type: ignore[call-arg]
 
 
 def pack_pulses(
@@ -113,7 +113,8 @@ def pack_pulses(
 ) -> Packed:
     """Bits of the inputs of each pair's rows, 32 rows a word, and the number of active word lines of every pulse.
 
-    x: integers [vector, group, row]; pair_group: [pair]; pair_rows: [pair, 2], first row and last + 1; digit: `digit_table`.
+    x: integers [vector, group, row]; pair_group: [pair]; pair_rows: [pair, 2], first row and last + 1;
+    digit: `digit_table`.
     """
     words = np.empty((len(pair_group), len(x), input_bits, n_words), np.uint32)
     n_active = np.empty((len(pair_group), len(x), len(digit)), np.int32)
@@ -160,8 +161,11 @@ def _route(n_active, n_safe, pulse_bits, send, active, kept):  # type: ignore[no
 
 
 class Routes(NamedTuple):
-    """Where pulses go, [pair, vector] each: bit p of `send` (uint32) where pulse p may clip and goes through the kernel,
-    of `active` (uint32) where it is not empty; `kept` (int32) masks the bits of x whose pulses cannot clip."""
+    """Where pulses go, [pair, vector] each.
+
+    Bit p of `send` (uint32) is set where pulse p may clip and goes through the kernel, that of `active` (uint32) where
+    it is not empty; `kept` (int32) masks the bits of x whose pulses cannot clip.
+    """
 
     send: NDArray[np.uint32]
     active: NDArray[np.uint32]
@@ -202,7 +206,7 @@ def _keep_task(task, x, pair_group, pair_rows, kept, out):  # type: ignore[no-un
 @njit(cache=True)
 def _keep_all(threads, x, pair_group, pair_rows, kept, out):  # type: ignore[no-untyped-def]
     n_tasks = -(-len(x) // _VECTORS_PER_TASK)
-    parallel_for(threads, _keep_task, n_tasks, (x, pair_group, pair_rows, kept, out))
+    parallel_for(threads, _keep_task, n_tasks, (x, pair_group, pair_rows, kept, out))  # type: ignore[call-arg]
 
 
 def keep_bits(
@@ -238,14 +242,14 @@ def _count_task(task, flat, dac_bits, magnitude_mask, first_bits, sign_mask, cou
         digits = magnitude
         for shift in range(1, dac_bits):
             digits |= magnitude >> np.uint32(shift)
-        total += _count_ones((digits & first_bits) | (value & sign_mask))
+        total += _count_ones((digits & first_bits) | (value & sign_mask))  # type: ignore[call-arg]
     counts[task] = total
 
 
 @njit(cache=True)
 def _count_all(threads, flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts):  # type: ignore[no-untyped-def]
     arguments = (flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts)
-    parallel_for(threads, _count_task, counts.shape[0], arguments)
+    parallel_for(threads, _count_task, counts.shape[0], arguments)  # type: ignore[call-arg]
 
 
 def count_digits(
@@ -281,16 +285,15 @@ def _unit(words, digit, max_code, out):  # type: ignore[no-untyped-def]
                 u = 0
                 for i in range(digit[p, 1]):
                     for w in range(n_words):
-                        u += np.int64(_count_ones(words[pair, v, digit[p, 0] + i, w])) << i
+                        word = words[pair, v, digit[p, 0] + i, w]
+                        u += np.int64(_count_ones(word)) << i  # type: ignore[call-arg, assignment]
                 over += u > max_code
                 total += min(u, max_code) * digit[p, 2]
             out[pair, v] = total
     return over
 
 
-def unit_codes(
-    words: NDArray[np.uint32], digit: NDArray[np.int64], max_code: int
-) -> tuple[NDArray[np.int64], int]:
+def unit_codes(words: NDArray[np.uint32], digit: NDArray[np.int64], max_code: int) -> tuple[NDArray[np.int64], int]:
     """Digitised, shifted sums of the unit columns, int64 [pair, vector], and their saturated conversions."""
     out = np.empty(words.shape[:2], np.int64)
     return out, int(_unit(words, digit, max_code, out))

@@ -8,6 +8,7 @@ on 16 lanes into one AVX-512 `vpopcntd` where the machine has it, and into what 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -68,8 +69,9 @@ class _Emitter:
             return total
 
         slot = self.variable(counted(_int(0)))
-        with cgutils.for_range_slice(self.b, _int(self.chunk), self.b.mul(cell_bits, _int(self.chunk)),
-                                     _int(self.chunk), inc=True) as (base, _):
+        with cgutils.for_range_slice(
+            self.b, _int(self.chunk), self.b.mul(cell_bits, _int(self.chunk)), _int(self.chunk), inc=True
+        ) as (base, _):
             so_far = self.b.load(slot)
             self.b.store(self.b.add(self.b.add(so_far, so_far), counted(base)), slot)
         return self.b.load(slot)
@@ -79,14 +81,15 @@ class _Emitter:
         indices = [[_int(j * self.chunk + q) for q in range(self.chunk)] for j in range(cell_bits)]
         return [[self.load(cells, index, 4) for index in row] for row in indices]
 
-    def unrolled_sums(self, inputs: Any, cells: list[list[Any]]) -> Any:
+    def unrolled_sums(self, cells: list[list[Any]], inputs: Any, _digit_bits: Any) -> Any:
         """`chunk_sums` with the cells at hand."""
         words = [self.splat(self.load(inputs, _int(q))) for q in range(self.chunk)]
         sums = None
         for row in cells:
+            part = None
             for word, cell in zip(words, row, strict=True):
                 count = self.call(f"llvm.ctpop.v{LANES}i32", _V32, self.b.and_(word, cell))
-                part = count if word is words[0] else self.b.add(part, count)
+                part = count if part is None else self.b.add(part, count)
             sums = part if sums is None else self.b.add(self.b.add(sums, sums), part)
         return sums
 
@@ -106,16 +109,34 @@ class _Emitter:
         slot = self.variable(self.chunk_sums(inputs, cells, cell_bits))
         step = self.b.mul(cell_bits, _int(self.chunk))
         with cgutils.for_range_slice(self.b, _int(1), n_chunks, _int(1), inc=True) as (q, _):
-            more = self.chunk_sums(self.b.gep(inputs, [self.b.mul(q, _int(self.chunk))]),
-                                   self.b.gep(cells, [self.b.mul(q, step)]), cell_bits)
+            more = self.chunk_sums(
+                self.b.gep(inputs, [self.b.mul(q, _int(self.chunk))]),
+                self.b.gep(cells, [self.b.mul(q, step)]),
+                cell_bits,
+            )
             self.b.store(self.b.add(self.b.load(slot), more), slot)
         return self.b.load(slot)
 
 
 @intrinsic
 def tile_codes(
-    typingctx: Any, chunk: Any, inputs: Any, n_chunks: Any, cells: Any, cell_bits: Any, segments: Any, n_segments: Any,
-    pulses: Any, max_code: Any, gain: Any, shift: Any, rounded: Any, lane_factor: Any, columns: Any, dense: Any, out: Any,
+    typingctx: Any,
+    chunk: Any,
+    inputs: Any,
+    n_chunks: Any,
+    cells: Any,
+    cell_bits: Any,
+    segments: Any,
+    n_segments: Any,
+    pulses: Any,
+    max_code: Any,
+    gain: Any,
+    shift: Any,
+    rounded: Any,
+    lane_factor: Any,
+    columns: Any,
+    dense: Any,
+    out: Any,
     max_digit_bits: Any,
 ) -> Any:
     """Digitise 16 columns for many pulses, shift and add, and return the number of saturated conversions.
@@ -129,8 +150,25 @@ def tile_codes(
     dense: 1 where the 16 columns lie side by side from columns[0]; else `columns` says where each lane goes.
     """
     whole, real = types.intp, types.float64
-    signature = types.int64(chunk, whole, whole, whole, whole, whole, whole, whole, whole, real, real, whole, whole,
-                            whole, whole, whole, whole)
+    signature = types.int64(
+        chunk,
+        whole,
+        whole,
+        whole,
+        whole,
+        whole,
+        whole,
+        whole,
+        whole,
+        real,
+        real,
+        whole,
+        whole,
+        whole,
+        whole,
+        whole,
+        whole,
+    )
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _emit_tile(_Emitter(builder, chunk.count), args[1:])
@@ -149,7 +187,7 @@ def _emit_tile(emit: _Emitter, args: Any) -> Any:
             for bits in range(1, _UNROLLED_BITS + 1):
                 with b.if_then(b.icmp_signed("==", cell_bits, _int(bits))):
                     in_registers = emit.load_cells(b.inttoptr(args[2], _V32.as_pointer()), bits)
-                    _emit_segments(emit, args, lambda words, _bits, cells=in_registers: emit.unrolled_sums(words, cells))
+                    _emit_segments(emit, args, partial(emit.unrolled_sums, in_registers))
         with general:
             _emit_segments(emit, args, lambda words, bits: emit.digit_sums(words, bits, args[2], args[3], args[1]))
     total = emit.call(f"llvm.vector.reduce.add.v{LANES}i32", _I32, b.load(emit.saturated))
@@ -157,7 +195,9 @@ def _emit_tile(emit: _Emitter, args: Any) -> Any:
 
 
 def _emit_segments(emit: _Emitter, args: Any, column_sums: Callable[[Any, Any], Any]) -> None:
-    inputs, _, _, _, segments, n_segments, pulses, max_code, gain, shift, rounded, lane_factor, columns, dense, out = args[:-1]
+    inputs, _, _, _, segments, n_segments, pulses, max_code, gain, shift, rounded, lane_factor, columns, dense, out = (
+        args[:-1]
+    )
     b = emit.b
     input_ptr = b.inttoptr(inputs, _I32.as_pointer())
     segment_ptr, pulse_ptr = b.inttoptr(segments, _I64.as_pointer()), b.inttoptr(pulses, _I64.as_pointer())

@@ -115,10 +115,12 @@ def calibrate_adc(program: Program, inputs: Tensor | Sequence[Tensor]) -> Progra
     """
     adc = program.chip.adc
     if adc.mode != "range":
-        raise ConfigError(f"adc.mode: calibration has no effect with mode: {adc.mode}; set adc.mode: range, or leave it out")
+        raise ConfigError(
+            f"adc.mode: calibration has no effect with mode: {adc.mode}; set adc.mode: range, or leave it out"
+        )
     if adc.full_scale == "worst_case":
         raise ConfigError(
-            "adc.full_scale: worst_case follows from the cells alone, data have no effect; choose max, percentile or mse"
+            "adc.full_scale: worst_case follows from the cells, data have no effect; choose max, percentile or mse"
         )
     seen = column_sum_histograms(program, inputs)
     layers = []

@@ -80,7 +80,7 @@ class Digitiser:
             return cls(max_code, max_code, np.zeros(n_slices, bool))
         if adc.full_scale is None:
             raise ModelError(
-                f"layer {where}: the full scale of its range-mode ADC is not calibrated; call xbar.sim.calibrate_adc first"
+                f"layer {where}: its range-mode ADC has no full scale yet; call xbar.sim.calibrate_adc first"
             )
         full_scale = np.array(adc.full_scale, np.int64)
         return cls(max_code, full_scale, full_scale > max_code)
@@ -135,7 +135,7 @@ def _unit_safe(layer: LayerProgram, largest_digit: int) -> NDArray[np.bool_]:
 def _collapse(
     layer: LayerProgram, risky: NDArray[np.bool_], rounded: NDArray[np.bool_], unit_safe: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Integer weights [group, row, col] of the entries that cannot clip, and of those that can (rounded slices: neither)."""
+    """Weights [group, row, col] of the entries that cannot clip, and of those that can (rounded slices: neither)."""
     shape = layer.cells.shape[1:]
     parts = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     for block, (first, last) in enumerate(zip(layer.row_edges, layer.row_edges[1:], strict=False)):
@@ -213,7 +213,7 @@ def _pack_blocks(
 def _pack_cells(
     layer: LayerProgram, risky: NDArray[np.bool_], adc: Digitiser, pairs: list[tuple[int, int]], n_words: int
 ) -> tuple[PackedCells, NDArray[np.float64]]:
-    """The kernel's arrays for the risky columns of some blocks, and the work of one pulse in clipping slices by pair."""
+    """The kernel's arrays for the risky columns of some blocks; the work of one pulse in clipping slices, by pair."""
     slots = np.cumsum(adc.rounded) * adc.rounded
     cells, factors, columns, jobs = [], [], [], []
     pair_first, words, work = [0], 0, np.zeros(len(pairs))

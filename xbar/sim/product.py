@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class ExactProduct:
         if edges is None or torch.get_float32_matmul_precision() != "highest":
             return cls((torch.from_numpy(weights.astype(np.float64)),), (0, weights.shape[1]), is_zero)
         single = torch.from_numpy(weights.astype(np.float32))
-        cuts = tuple(single[:, a:b].contiguous() for a, b in zip(edges, edges[1:], strict=False))
+        cuts = tuple(single[:, a:b].contiguous() for a, b in pairwise(edges))
         return cls(cuts, edges, is_zero)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ def _product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _cut_rows(magnitudes: NDArray[np.int64], largest_sum: int) -> tuple[int, ...] | None:
-    """Edges of the fewest runs of rows whose column sums stay within `largest_sum`; None where the runs are too short."""
+    """Edges of the fewest runs of rows whose column sums stay within `largest_sum`; None where runs are too short."""
     sums = np.cumsum(magnitudes, axis=1)
     n_rows, edges = magnitudes.shape[1], [0]
     while edges[-1] < n_rows:

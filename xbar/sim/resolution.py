@@ -149,8 +149,7 @@ class _Search:
         layers = []
         for i, (layer, chosen) in enumerate(zip(self._program.layers, bits, strict=True)):
             unit_bits = max(chosen) if layer.unit_coef is not None else None
-            mode = "range" if layer.adc.mode == "range" else "clip"
-            adc = AdcSetting(mode, chosen, layer.adc.full_scale, unit_bits)
+            adc = AdcSetting("range" if layer.adc.mode == "range" else "clip", chosen, layer.adc.full_scale, unit_bits)
             layers.append(self._layers.setdefault((i, chosen), replace(layer, adc=adc)))
         return replace(self._program, layers=tuple(layers))
 
@@ -168,9 +167,7 @@ class _Search:
                 low = middle
         return high, best, best_hits
 
-    def by_slice(
-        self, bits: Bits, hits: int, enough: int, progress: Callable[[int, int], None]
-    ) -> tuple[Bits, int]:
+    def by_slice(self, bits: Bits, hits: int, enough: int, progress: Callable[[int, int], None]) -> tuple[Bits, int]:
         """Lower one slice after the other; returns the last combination that was simulated and is good enough."""
         places = sorted((s, i) for i, chosen in enumerate(bits) for s in range(len(chosen)))
         for done, (s, i) in enumerate(places):

@@ -36,7 +36,7 @@ def simulate(
     inputs computed at a time, which changes memory and time but no result; by default about 32 MB of the largest layer.
     progress(done, total) hears how many inputs are done. With lossless ADCs the outputs equal
     `quantization.integer_forward` bit for bit.
-    Raises DataError for inputs of a wrong shape or type or with NaN, ModelError for a range-mode ADC without full scale.
+    Raises DataError for inputs of a wrong shape or type or with NaN, ModelError for range-mode ADCs without full scale.
     """
     if batch_size is not None and batch_size < 1:
         raise DataError(f"batch_size: must be at least 1, got {batch_size}; leave it out for a suitable one")
