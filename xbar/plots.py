@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 from xbar.errors import OutputError
 from xbar.result import Report
@@ -84,10 +85,22 @@ def pareto(frame: pd.DataFrame, smaller: str, ax: Axes, larger: str = "accuracy"
     varied = list(frame.columns[: list(frame.columns).index("accuracy_float")])
     for _, row in front.iterrows():
         text = ", ".join(f"{name.rsplit('.', 1)[-1]} {row[name]}" for name in varied)
-        ax.annotate(text, (row[smaller], row[larger]), xytext=(5, -10), textcoords="offset points", fontsize="x-small")
-    ax.set_xlabel(smaller)
+        ax.annotate(
+            text,
+            (row[smaller], row[larger]),
+            xytext=(-6, 4),
+            textcoords="offset points",
+            fontsize="x-small",
+            ha="right",
+        )
+    name, _, unit = smaller.rpartition("_")
+    ax.set_xlabel(name.replace("_", " ") or smaller)
+    if unit in ("J", "W", "s"):
+        ax.xaxis.set_major_formatter(EngFormatter(unit))
+    else:
+        ax.set_xlabel(smaller)
     ax.set_ylabel(larger)
-    ax.margins(x=0.15)
+    ax.margins(x=0.2, y=0.1)
     ax.grid(color="0.92")
     ax.legend(loc="lower right")
     return ax
