@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from xbar.program import AdcSetting, LayerProgram, VectorEvents
-import itertools
 
 EVENTS = VectorEvents(1, 1, (1,), 0, 0, 0, 0, 0, 1)
 
@@ -81,8 +82,9 @@ def random_case(seed: int) -> tuple[LayerProgram, np.ndarray, np.ndarray]:
     if rng.random() < 0.5:
         x = np.where(rng.random(x.shape) < rng.choice([0.1, 0.5]), x, 0)
     shape = {
-        "encoding": encoding, "cell_bits": cell_bits, "rows": int(rng.choice([8, 27, 32, 50, 64, 128])), "weight_bits": weight_bits,
-        "input_bits": input_bits, "input_signed": input_signed, "dac_bits": int(rng.choice([1, 1, 2, 3, 4])),
+        "encoding": encoding, "cell_bits": cell_bits, "weight_bits": weight_bits,
+        "rows": int(rng.choice([8, 27, 32, 50, 64, 128])), "dac_bits": int(rng.choice([1, 1, 2, 3, 4])),
+        "input_bits": input_bits, "input_signed": input_signed,
     }  # fmt: skip
     n_slices = layer_program(weight, **shape).n_slices
     mode = str(rng.choice(["clip", "clip", "range", "ideal"]))

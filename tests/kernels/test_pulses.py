@@ -53,13 +53,16 @@ def test_packing_and_routing_equal_their_twins(bits: int, signed: bool, dac: int
 
 
 @pytest.mark.parametrize(("bits", "signed", "dac"), CASES)
-def test_counted_digits_equal_their_twin(bits: int, signed: bool, dac: int) -> None:
+def test_read_inputs_equal_their_twin(bits: int, signed: bool, dac: int) -> None:
     x = _inputs(bits, signed)
-    assert pulses.count_digits(x, bits, signed, dac) == pulses.count_digits_plain(x, bits, signed, dac) > 0
+    values, digits = pulses.read_inputs(x, bits, signed, dac)
+    plain_values, plain_digits = pulses.read_inputs_plain(x, bits, signed, dac)
+    np.testing.assert_array_equal(values, plain_values)
+    assert digits == plain_digits > 0
 
 
 def test_digits_by_hand() -> None:
     x = np.array([[[0b1011, 0, 0b0100]]], np.uint8)
-    assert pulses.count_digits(x, 4, False, 1) == 4
-    assert pulses.count_digits(x, 4, False, 2) == 3
-    assert pulses.count_digits(np.array([[[-1]]], np.int8), 4, True, 1) == 4
+    assert pulses.read_inputs(x, 4, False, 1)[1] == 4
+    assert pulses.read_inputs(x, 4, False, 2)[1] == 3
+    assert pulses.read_inputs(np.array([[[-1]]], np.int8), 4, True, 1)[1] == 4

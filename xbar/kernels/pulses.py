@@ -233,7 +233,7 @@ def keep_bits_plain(
 
 
 @njit(cache=True)
-def _count_task(task, flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts):  # type: ignore[no-untyped-def]
+def _read_task(task, flat, dac_bits, magnitude_mask, first_bits, sign_mask, out, counts):  # type: ignore[no-untyped-def]
     share = -(-flat.shape[0] // counts.shape[0])
     total = 0
     for i in range(task * share, min(flat.shape[0], (task + 1) * share)):
@@ -243,35 +243,38 @@ def _count_task(task, flat, dac_bits, magnitude_mask, first_bits, sign_mask, cou
         for shift in range(1, dac_bits):
             digits |= magnitude >> np.uint32(shift)
         total += _count_ones((digits & first_bits) | (value & sign_mask))  # type: ignore[call-arg]
+        out[i] = np.float32(flat[i])
     counts[task] = total
 
 
 @njit(cache=True)
-def _count_all(threads, flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts):  # type: ignore[no-untyped-def]
-    arguments = (flat, dac_bits, magnitude_mask, first_bits, sign_mask, counts)
-    parallel_for(threads, _count_task, counts.shape[0], arguments)  # type: ignore[call-arg]
+def _read_all(threads, flat, dac_bits, magnitude_mask, first_bits, sign_mask, out, counts):  # type: ignore[no-untyped-def]
+    arguments = (flat, dac_bits, magnitude_mask, first_bits, sign_mask, out, counts)
+    parallel_for(threads, _read_task, counts.shape[0], arguments)  # type: ignore[call-arg]
 
 
-def count_digits(
+def read_inputs(
     x: NDArray[np.signedinteger | np.unsignedinteger], input_bits: int, signed: bool, dac_bits: int
-) -> int:
-    """Number of non-zero digits of all inputs: one event for each pulse in which a word line is active."""
+) -> tuple[NDArray[np.float32], int]:
+    """The inputs as float32, and the number of their non-zero digits: a word line is active once for each."""
     table = digit_table(input_bits, signed, dac_bits)
     magnitude = np.uint32((1 << (input_bits - signed)) - 1)
     first_bits = np.uint32(sum(1 << int(bit) for bit, _, weight in table if weight > 0))
-    counts = np.zeros(64, np.int64)
     sign = np.uint32(signed << (input_bits - 1))
-    _count_all(team(), x.reshape(-1), dac_bits, magnitude, first_bits, sign, counts)
-    return int(counts.sum())
+    counts = np.zeros(64, np.int64)
+    out = np.empty(x.shape, np.float32)
+    _read_all(team(), x.reshape(-1), dac_bits, magnitude, first_bits, sign, out.reshape(-1), counts)
+    return out, int(counts.sum())
 
 
-def count_digits_plain(
+def read_inputs_plain(
     x: NDArray[np.signedinteger | np.unsignedinteger], input_bits: int, signed: bool, dac_bits: int
-) -> int:
-    """`count_digits` in numpy."""
+) -> tuple[NDArray[np.float32], int]:
+    """`read_inputs` in numpy."""
     table = digit_table(input_bits, signed, dac_bits)
     values = x.astype(np.int64)
-    return sum(int(np.count_nonzero((values >> bit) & ((1 << n_bits) - 1))) for bit, n_bits, _ in table)
+    count = sum(int(np.count_nonzero((values >> bit) & ((1 << n_bits) - 1))) for bit, n_bits, _ in table)
+    return x.astype(np.float32), count
 
 
 @njit(cache=True)

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xbar.kernels.clip import clip_codes
-from xbar.kernels.pulses import Routes, count_digits, keep_bits, pack_pulses, route_pulses, unit_codes
+from xbar.kernels.pulses import Routes, keep_bits, pack_pulses, read_inputs, route_pulses, unit_codes
 from xbar.kernels.tile import LANES
 from xbar.sim.prepare import PreparedLayer, RiskyBlocks
 
 Integers = NDArray[np.signedinteger | np.unsignedinteger]
-_PRODUCT_SPEED = 1.0  # multiply-adds of a float32 product in the time of one unit of `pulse_cost`, roughly
 
 
 @dataclass(frozen=True)
@@ -30,31 +29,30 @@ class Counts:
 def multiply(prepared: PreparedLayer, x: Integers) -> tuple[Tensor, Counts]:
     """What the layer's crossbars make of integer vectors, before scales and bias.
 
-    x: integers [vector, group, row] within the layer's input range. Returns float64 [vector, group, col] and counts:
+    x: integers [vector, group, row] within the layer's input range. Returns [vector, group, col] and counts:
 
         sum_slice 2^(cell_bits slice) lsb_slice sum_plane,block,pulse sign weight_pulse code(sum_row x_pulse cells)
 
     plus the unit column's part; exact in integers but for the slices whose LSB is not 1, which follow in ascending
-    order in float64. Threads are torch's, and their number does not change a bit.
+    order. float64, or float32 where a single product holds all sums exactly. Threads are torch's, and their number does
+    not change a bit.
     """
     layer = prepared.layer
-    digits = count_digits(x, layer.input_bits, layer.input_signed, layer.dac_bits)
-    inputs = torch.from_numpy(x).to(torch.float32)
-    if not prepared.blocks:
-        return prepared.whole(inputs), Counts((0,) * layer.n_slices, 0, digits)
-    vectors, groups = x.shape[:2]
-    width = -(-layer.cells.shape[3] // LANES) * LANES
+    values, digits = read_inputs(x, layer.input_bits, layer.input_signed, layer.dac_bits)
+    inputs = torch.from_numpy(values)
     routed = [_route(prepared, blocks, x) for blocks in prepared.blocks]
-    codes = np.zeros((vectors, groups, 1 + len(prepared.slots), width), np.int64)
+    total = _exact_part(prepared, routed, x, inputs)
+    if not any(part.may_clip or part.blocks.unit_coef is not None for part in routed) and not prepared.slots:
+        return total, Counts((0,) * layer.n_slices, 0, digits)
+    total = total.double()
+    width = -(-layer.cells.shape[3] // LANES) * LANES
+    codes = np.zeros((*x.shape[:2], 1 + len(prepared.slots), width), np.int64)
     saturations, unit_saturations = np.zeros(layer.n_slices, np.int64), 0
     for part in routed:
-        unit_saturations += _add_unit(prepared, part, codes)
+        unit_saturations += _add_unit(prepared, part, total)
         if part.may_clip or prepared.slots:
-            saturations += clip_codes(
-                part.words, part.send, part.routes.active, prepared.digit, part.blocks.packed,
-                prepared.wide, codes,
-            )  # fmt: skip
-    total = _exact_part(prepared, routed, x, inputs)
+            arguments = (part.words, part.send, part.routes.active, prepared.digit, part.blocks.packed)
+            saturations += clip_codes(*arguments, prepared.wide, codes)
     counts = Counts(tuple(int(n) for n in saturations), unit_saturations, digits)
     return _merged(prepared, total, torch.from_numpy(codes)), counts
 
@@ -81,7 +79,7 @@ def _route(prepared: PreparedLayer, blocks: RiskyBlocks, x: Integers) -> _Routed
     n_clipping = np.bitwise_count(routes.send).sum(axis=1, dtype=np.int64)
     n_kept = np.bitwise_count(routes.active).sum(axis=1, dtype=np.int64) - n_clipping
     may_clip = bool(n_clipping.any())
-    product_cost = len(x) * np.diff(blocks.pair_rows).sum() * layer.cells.shape[3] / _PRODUCT_SPEED
+    product_cost = len(x) * np.diff(blocks.pair_rows).sum() * layer.cells.shape[3]  # multiply-adds take as long
     if may_clip and n_kept @ blocks.pulse_cost < product_cost:  # a second product would cost more than it saves
         return _Routed(blocks, words, routes, routes.active, may_clip, False)
     return _Routed(blocks, words, routes, routes.send, may_clip, bool(n_kept.any()))
@@ -98,17 +96,19 @@ def _exact_part(prepared: PreparedLayer, routed: list[_Routed], x: Integers, inp
     for part in routed:
         if part.some_kept:
             keep_bits(x, part.blocks.pair_group, part.blocks.pair_rows, part.routes.kept, kept.numpy())
-    return total + prepared.risky(kept)
+    return total.double() + prepared.risky(kept)
 
 
-def _add_unit(prepared: PreparedLayer, part: _Routed, codes: NDArray[np.int64]) -> int:
-    """Add the unit columns that may clip to accumulator 0; returns their saturations."""
+def _add_unit(prepared: PreparedLayer, part: _Routed, total: Tensor) -> int:
+    """Add the unit columns that may clip to the float64 `total`; returns their saturations."""
     unit_coef, unit_bits = part.blocks.unit_coef, prepared.layer.adc.unit_bits
     if unit_coef is None or unit_bits is None:
         return 0
     values, saturated = unit_codes(part.words, prepared.digit, (1 << unit_bits) - 1)
-    for pair, group in enumerate(part.blocks.pair_group):
-        codes[:, group, 0, : unit_coef.shape[1]] += values[pair][:, None] * unit_coef[pair]
+    for group in np.unique(part.blocks.pair_group):
+        here = part.blocks.pair_group == group
+        coef = torch.from_numpy(unit_coef[here].astype(np.float64))
+        total[:, group] += torch.from_numpy(values[here].T.astype(np.float64)) @ coef
     return saturated
 
 

@@ -38,11 +38,13 @@ class ExactProduct:
         return cls(cuts, edges, is_zero)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """float64 [vector, group, col] for float32 x holding integers."""
+        """[vector, group, col] for float32 x of whole numbers; float32 where one product holds all, else float64."""
         if self.is_zero:
             return torch.zeros(len(x), self.weights[0].shape[0], self.weights[0].shape[2], dtype=torch.float64)
         cuts = zip(self.weights, self.row_edges, self.row_edges[1:], strict=False)
         first, *others = (_product(x[:, :, start:end], weight) for weight, start, end in cuts)
+        if not others:
+            return first
         total = first.double()
         for other in others:
             total += other
