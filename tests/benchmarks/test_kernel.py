@@ -61,51 +61,54 @@ def _in_torch(layer: LayerProgram) -> Callable[[], torch.Tensor]:
     return run
 
 
-def _ratio(slow: Callable[[], object], fast: Callable[[], object], good: Callable[[float], bool]) -> float:
-    """Median time of `slow` over that of `fast`, run in turns; a busy machine gets two more chances to be good."""
-    ratio = 0.0
-    for _ in range(3):
-        times: tuple[list[float], list[float]] = [], []
-        slow(), fast()
-        for _ in range(7):
-            for function, took in zip((slow, fast), times, strict=True):
-                start = time.perf_counter()
-                function()
-                took.append(time.perf_counter() - start)
-        ratio = statistics.median(times[0]) / statistics.median(times[1])
-        if good(ratio):
-            break
+def _ratio(slow: Callable[[], object], fast: Callable[[], object], n_runs: int = 7) -> float:
+    """Median time of `slow` over that of `fast`, run in turns after a round that does not count."""
+    times: tuple[list[float], list[float]] = [], []
+    slow(), fast()
+    for _ in range(n_runs):
+        for function, took in zip((slow, fast), times, strict=True):
+            start = time.perf_counter()
+            function()
+            took.append(time.perf_counter() - start)
+    return statistics.median(times[0]) / statistics.median(times[1])
+
+
+def _times_faster_than_torch(encoding: str, bits: int, n_runs: int) -> float:
+    """How many times faster than torch, after a check that the results are the same."""
+    prepared = _prepared(encoding, bits)
+    in_torch = _in_torch(prepared.layer)
+    assert torch.equal(multiply(prepared, INPUTS)[0][:, 0].float(), in_torch())
+    ratio = _ratio(in_torch, lambda: multiply(prepared, INPUTS), n_runs)
+    print(f"{encoding}, ADC of {bits} bits: {ratio:.1f} times faster than torch products with clamps")
     return ratio
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", range(3, 10))
 def test_ten_times_faster_than_products_with_clamps(bits: int) -> None:
-    prepared = _prepared("differential", bits)
-    in_torch = _in_torch(prepared.layer)
-    out, _ = multiply(prepared, INPUTS)
-    assert torch.equal(out[:, 0].float(), in_torch())
-    ratio = _ratio(in_torch, lambda: multiply(prepared, INPUTS), lambda r: r >= 10)
-    print(f"ADC of {bits} bits: {ratio:.1f} times faster than torch products with clamps")
-    assert ratio >= 10
+    assert _times_faster_than_torch("differential", bits, 15) >= 10
 
 
+@pytest.mark.parametrize("bits", [3, 8])
+def test_a_kernel_that_lost_its_speed_is_noticed_on_a_busy_machine_too(bits: int) -> None:
+    """The bar of 10 is for a quiet machine (`make slow`); here a loss by a factor of two fails."""
+    assert _times_faster_than_torch("differential", bits, 5) >= 5
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["offset", "offset_flipped"])
 @pytest.mark.parametrize("bits", [3, 6, 8])
 def test_offset_encodings_are_faster_too(encoding: str, bits: int) -> None:
     """Half the planes: torch's products then fit its caches better, and the bar is lower."""
-    prepared = _prepared(encoding, bits)
-    in_torch = _in_torch(prepared.layer)
-    assert torch.equal(multiply(prepared, INPUTS)[0][:, 0].float(), in_torch())
-    ratio = _ratio(in_torch, lambda: multiply(prepared, INPUTS), lambda r: r >= 5)
-    print(f"{encoding}, ADC of {bits} bits: {ratio:.1f} times faster than torch products with clamps")
-    assert ratio >= 5
+    assert _times_faster_than_torch(encoding, bits, 15) >= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["differential", "offset_flipped"])
 def test_within_three_float_products_where_nothing_clips(encoding: str) -> None:
     prepared = _prepared(encoding, 9)
     weight, x = torch.from_numpy(WEIGHT[0]).float(), torch.from_numpy(INPUTS[:, 0]).float()
-    ratio = _ratio(lambda: multiply(prepared, INPUTS), lambda: x @ weight, lambda r: r <= 3)
+    ratio = _ratio(lambda: multiply(prepared, INPUTS), lambda: x @ weight, 51)
     print(f"{encoding}, nothing clips: {ratio:.2f} times one float32 product, counts included")
     assert multiply(prepared, INPUTS)[1].digits == np.bitwise_count(INPUTS).sum()
     assert ratio <= 3

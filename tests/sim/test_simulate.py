@@ -197,3 +197,12 @@ def test_wrong_batch_size_and_missing_full_scale() -> None:
     open_range = replace(layer.adc, mode="range", full_scale=None)
     with pytest.raises(ModelError, match="calibrate"):
         simulate(replace(program, layers=(replace(layer, adc=open_range),)), torch.ones(5, 1, 8))
+
+
+def test_every_crossbar_has_a_unit_column_that_saturates() -> None:
+    """20 columns of 4 cells fill three crossbars of 32 columns; 32 driven word lines exceed what 4 bits can say."""
+    chip = _chip(ENCODINGS["offset"], _sar(bits=4))
+    qnet = quantize(from_torch(nn.Linear(32, 20), torch.ones(2, 32)), torch.ones(2, 32), chip)
+    (layer,) = simulate(mapping.compile(qnet, chip), torch.ones(3, 32)).activity.layers
+    assert layer.unit_conversions == 3 * 8 * 3
+    assert layer.unit_saturations == layer.unit_conversions

@@ -54,7 +54,7 @@ class _OnlyArrays(pickle.Unpickler):
         if name == "_reconstruct" and module in {"numpy.core.multiarray", "numpy._core.multiarray"}:
             from numpy._core import multiarray
 
-            return multiarray._reconstruct  # type: ignore[attr-defined]
+            return multiarray._reconstruct
         if (module, name) == ("_codecs", "encode"):
             import codecs
 

@@ -169,7 +169,7 @@ def _layer_activity(layer: LayerProgram, tally: _LayerTally, n_inputs: int) -> L
         conversions=tuple(n * c for c in per_vector.conversions),
         saturations=tally.saturations,
         unit_conversions=n * per_vector.unit_conversions,
-        unit_saturations=tally.unit_saturations,
+        unit_saturations=tally.unit_saturations * per_vector.active_row_weight,  # its crossbars see the same inputs
         clipped_inputs=tally.clipped,
         tile_adds=n * per_vector.tile_adds,
         buffer_read_bits=n * per_vector.buffer_read_bits,

@@ -115,11 +115,9 @@ def _computed(todo: Sequence[tuple[str, Job]], n_workers: int) -> Iterator[dict[
 
 
 def _start_worker(n_threads: int) -> None:
-    import numba
     import torch
 
-    torch.set_num_threads(n_threads)
-    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(n_threads)  # the kernels follow
 
 
 def _point(identity: str, job: Job) -> dict[str, Any]:
