@@ -95,8 +95,8 @@ def _chip(tmp_path: Path, before: str, after: str) -> Path:
     [
         (("--set", "adc.bts=6"), ("adc.bts", "did you mean", "bits")),
         (("--set", "adc.bits=0"), ("adc.bits", "got 0")),
-        (("--set", "crossbar.area_m2=25 nm"), ("crossbar.area_m2", "25 nm")),
-        (("--set", "crossbar.area_m2=-1"), ("crossbar.area_m2", "-1")),
+        (("--set", "crossbar.reference.area_m2=25 nm"), ("crossbar.reference.area_m2", "25 nm", "length")),
+        (("--set", "crossbar.reference.area_m2=-1"), ("crossbar.reference.area_m2", "-1", "0 or more")),
         (("--set", "adc.bits=[8,8]"), ("adc.bits", "slice")),
         (("--set", "adc.kind=ideal"), ("adc.bits: unknown setting with kind: ideal",)),
         (("--chip", "isac_isca_2016"), ("did you mean", ISAAC)),
@@ -107,6 +107,8 @@ def _chip(tmp_path: Path, before: str, after: str) -> Path:
         (("--digital", "conv9"), ("conv9", "did you mean")),
         (("--mean", "0.5", "--std", "0"), ("std", "positive")),
         (("--mean", "0.5"), ("--std",)),
+        (("--no-search", "--max-loss", "0.2"), ("--max-loss", "no effect")),
+        (("--plot", "picture.foo"), ("--plot", ".png")),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
 )
@@ -119,6 +121,12 @@ def test_wrong_input_is_one_clear_error(xbar, arguments: tuple[str, ...], says: 
         assert word in err, err
 
 
+def test_an_ideal_adc_is_searched_too(xbar, tmp_path: Path) -> None:
+    code, _, err = xbar("run", "--set", "adc={kind: ideal}", "--inputs", 10, "--json", tmp_path / "out.json")
+    assert code == 0, err
+    assert json.loads((tmp_path / "out.json").read_text())["adc_resolution"]
+
+
 def test_errors_of_a_file_name_its_line(xbar, tmp_path: Path) -> None:
     file = _chip(tmp_path, "crossbar:", "crosbar:")
     line = file.read_text().splitlines().index("crosbar:") + 1
@@ -128,11 +136,6 @@ def test_errors_of_a_file_name_its_line(xbar, tmp_path: Path) -> None:
     assert "did you mean" in err
 
 
-class _Untraceable(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x if float(x.sum()) > 0 else -x
-
-
 def test_wrong_models(xbar, tmp_path: Path, small: Path) -> None:
     corrupt = tmp_path / "corrupt.pt2"
     corrupt.write_bytes(small.read_bytes()[:500])
@@ -140,10 +143,13 @@ def test_wrong_models(xbar, tmp_path: Path, small: Path) -> None:
     with torch.no_grad():
         unmappable[2].weight[0, 0] = float("nan")
     nan = _saved(unmappable.eval(), tmp_path / "nan.pt2")
+    pickled = tmp_path / "pickled.pt"
+    torch.save(unmappable, pickled)
     cases = [
         (corrupt, "corrupt.pt2"),
         (tmp_path / "absent.pt2", "absent.pt2"),
         (nan, "NaN"),
+        (pickled, "pickled.pt"),
     ]
     for file, word in cases:
         code, _, err = xbar("run", file, "--data", "digits", "--inputs", 2)
@@ -186,3 +192,4 @@ def test_sweep_prints_a_table_and_draws(xbar, tmp_path: Path) -> None:
     code, _, err = xbar("sweep", "--vary", "adc.bits=3,8", "--set", "adc.bits=3", "-o", out)
     assert code == 2
     assert "varied too" in err
+    assert xbar("sweep", "--vary", "adc.bits=3,8", "--x", "nonsense", "-o", out)[0] == 2

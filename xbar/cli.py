@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -29,6 +29,7 @@ app = typer.Typer(
     "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2').",
 )
 
+Smaller = Literal["energy_J", "latency_s", "power_W", "used_area_m2", "area_m2"]
 Model = Annotated[str, typer.Argument(help="A .pt2 archive of torch.export.save, or 'demo': the embedded digits CNN.")]
 ChipOption = Annotated[
     str, typer.Option("--chip", "-c", help="Name of a chip (see 'xbar show'), or path of a YAML file.")
@@ -79,8 +80,9 @@ def run(
     digital: Digital = None,
     tile_budget: TileBudget = None,
     max_loss: Annotated[
-        float, typer.Option(min=0, max=1, help="Accuracy that the search for the smallest ADC may give away.")
-    ] = 0.01,
+        float | None,
+        typer.Option(min=0, max=1, help="Accuracy that the search for the smallest ADC may give away (default: 0.01)."),
+    ] = None,
     search: Annotated[bool, typer.Option(help="Search the smallest ADC per layer and slice.")] = True,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
     plot: Annotated[
@@ -99,6 +101,10 @@ def run(
     """
     from xbar.tables import print_outcome
 
+    if max_loss is not None and not search:
+        raise XbarError(f"--max-loss: has no effect with --no-search, got {max_loss}; leave one of the two out")
+    if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
+        raise OutputError(f"--plot: must end in .png, .svg or .pdf, got {plot}")
     for out in (json_out, plot):
         _writable(out)
     job = _job(model, chip, data, set_, inputs, calibration, mean, std, digital, tile_budget)
@@ -107,7 +113,7 @@ def run(
 
         from xbar.sweep.job import run as run_job
 
-        outcome = run_job(replace(job, max_loss=max_loss if search else None), stage)
+        outcome = run_job(replace(job, max_loss=(0.01 if max_loss is None else max_loss) if search else None), stage)
     print_outcome(outcome, _out)
     if json_out is not None:
         json_out.write_text(json.dumps(outcome.to_dict(), indent=1) + "\n")
@@ -171,7 +177,7 @@ def sweep(
         int | None, typer.Option("--workers", "-w", min=1, help="Processes (default: one per core).")
     ] = None,
     x: Annotated[
-        str, typer.Option(help="Figure on the horizontal axis of the Pareto plot, the less the better.")
+        Smaller, typer.Option(help="Figure on the horizontal axis of the Pareto plot, the less the better.")
     ] = "energy_J",
 ) -> None:
     """Run a grid of design points in parallel; print a table, mark the Pareto front, and draw it beside the output.
@@ -194,7 +200,8 @@ def sweep(
     from xbar.tables import print_sweep, sweep_progress
 
     picture = out.with_suffix(".png")
-    _writable(picture)
+    for file in (out, picture):
+        _writable(file)
     with sweep_progress(_err) as on_point:
         frame = run_sweep(job, grid, out, workers, on_point)
     print_sweep(frame, list(grid[0]), x, _out)

@@ -77,7 +77,11 @@ def _headline(outcome: Outcome) -> RenderableType:
     per_W, per_mm2 = metrics.get("tops_per_W"), metrics.get("tops_per_used_mm2")
     rows = [
         ("accuracy", accuracy),
-        ("saturated", f"{metrics['saturated_rel']:.4%} of the ADC conversions"),
+        (
+            "saturated",
+            f"{metrics['saturated_rel']:.4%} of the ADC conversions   "
+            f"{metrics['clipped_inputs_rel']:.4%} of the activations (beyond their calibrated range)",
+        ),
         (
             "area",
             f"{si(report.used_area_m2, 'm2')} used of {si(report.area_m2, 'm2')}   "

@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
+import hw_configs
 from xbar.errors import DataError, OutputError
 from xbar.sweep.grid import grid_of
 from xbar.sweep.job import Job
@@ -63,6 +66,35 @@ def test_a_killed_process_resumes_with_another_number_of_workers(undisturbed: pd
     n_done = file.read_text().count("\n")
     assert n_done >= 1
     pd.testing.assert_frame_equal(sweep(SMALL, GRID, file, n_workers=1), undisturbed)
+
+
+@pytest.mark.parametrize("changed", ["model", "chip", "data"])
+def test_a_point_is_run_again_when_a_file_changed(changed: str, tmp_path: Path) -> None:
+    """The result of the second sweep is that of the new files, though the first one's line is there."""
+
+    def write(seed: int) -> None:
+        torch.manual_seed(seed)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(16, 10)).eval()
+        exported = torch.export.export(model, (torch.zeros(2, 1, 4, 4),))
+        images = torch.randn(200, 1, 4, 4).numpy()
+        labels = np.arange(200) % 10
+        if changed == "model" or seed == 0:
+            torch.export.save(exported, tmp_path / "model.pt2")
+        if changed == "data" or seed == 0:
+            both = {"images": images, "labels": labels, "train_images": images, "train_labels": labels}
+            np.savez(tmp_path / "data.npz", **both)
+        if changed == "chip" or seed == 0:
+            text = (Path(hw_configs.__file__).parent / "generic_1t1r.yaml").read_text()
+            (tmp_path / "chip.yaml").write_text(text.replace("tiles: 64", f"tiles: {64 + seed}"))
+
+    job = Job(str(tmp_path / "model.pt2"), str(tmp_path / "chip.yaml"), f"npz:{tmp_path / 'data.npz'}")
+    tables = []
+    for seed in (0, 1):
+        write(seed)
+        tables.append(sweep(job, [{}], tmp_path / "s.jsonl", n_workers=1))
+    fresh = sweep(job, [{}], tmp_path / "fresh.jsonl", n_workers=1)
+    pd.testing.assert_frame_equal(tables[1], fresh)
+    assert not tables[0].equals(tables[1])
 
 
 def test_a_point_that_breaks_a_rule_is_a_row_with_its_problem(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from xbar.datasets.labelled import Labelled, Split
 from xbar.errors import DataError
 
-__all__ = ["KINDS", "Labelled", "Split", "load"]
+__all__ = ["KINDS", "Labelled", "Split", "load", "place_of"]
 
 KINDS: dict[str, str] = {
     "digits": "scikit-learn's bundled 8x8 digits",
@@ -27,16 +27,18 @@ KINDS: dict[str, str] = {
 
 def load(spec: str, split: Split = "test") -> Labelled:
     """Images and labels of one split; raises DataError with the files that were looked for."""
+    place = place_of(spec)
+    reader: Callable[[Path | None, Split], Labelled] = import_module(f"xbar.datasets.{spec.partition(':')[0]}").read
+    return reader(place, split)
+
+
+def place_of(spec: str) -> Path | None:
+    """The file or folder that a specification means, None for bundled data; DataError where there is none."""
     kind, _, path = spec.partition(":")
     if kind not in KINDS:
         near = difflib.get_close_matches(kind, KINDS, n=1)
         hint = f"did you mean {near[0]}?" if near else "use one of " + ", ".join(KINDS)
         raise DataError(f"data: unknown kind of data, got {kind!r}; {hint}")
-    reader: Callable[[Path | None, Split], Labelled] = import_module(f"xbar.datasets.{kind}").read
-    return reader(_folder(kind, path), split)
-
-
-def _folder(kind: str, path: str) -> Path | None:
     if kind == "digits":
         if path:
             raise DataError(f"data: digits are bundled and take no path, got {path!r}; write just `digits`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,6 +68,11 @@ class Outcome:
     accuracy_hardware: float
     adc: AdcResolution | None
 
+    @property
+    def _activations(self) -> int:
+        """Activations that all simulated inputs gave the matrix layers."""
+        return self.n_inputs * sum(layer.input_elements for layer in self.program.network.layers)
+
     def metrics(self) -> dict[str, float]:
         """The figures of a sweep, SI units in the names."""
         layers = self.result.activity.layers
@@ -77,6 +83,7 @@ class Outcome:
             "accuracy_quantized": self.accuracy_quantized,
             "accuracy": self.accuracy_hardware,
             "saturated_rel": saturations / conversions if conversions else 0.0,
+            "clipped_inputs_rel": sum(layer.clipped_inputs for layer in layers) / self._activations,
             **self.report.metrics(),
         }
 
@@ -101,14 +108,12 @@ class Outcome:
 def run(job: Job, stage: Stage = lambda name: None) -> Outcome:
     """The outcome of a job; `stage` hears what is being done. Raises XbarError for anything wrong in its inputs."""
     chip = load_chip(job.chip, dict(job.settings))
-    if job.max_loss is not None and chip.adc_bits is None:
-        raise DataError("max_loss: an ideal ADC has no bits to search for; leave it out or choose another adc.kind")
     stage("reading data")
     test = _normalised(datasets.load(job.data, "test"), job)
     test = test if job.n_inputs is None else test.first(job.n_inputs)
     train = _normalised(datasets.load(job.data, "train").first(job.n_calibration), job)
     stage("tracing the model")
-    network = _network(job.model, job.digital)
+    network = _network(job.model, _stamp(Path(job.model)), job.digital)
     return evaluate(network, chip, test, train, job.tile_budget, job.max_loss, job.n_search, stage)
 
 
@@ -156,8 +161,12 @@ def _told(stage: Stage, doing: str, what: str) -> Callable[[int, int], None]:
     return lambda done, total: stage(f"{doing} {done:,} of {total:,} {what}")
 
 
-@lru_cache(maxsize=2)  # a sweep's worker traces its model once
-def _network(model: str, digital: tuple[str, ...]) -> Network:
+def _stamp(file: Path) -> tuple[int, int] | None:
+    return (file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None
+
+
+@lru_cache(maxsize=2)  # a sweep's worker traces its model once, as long as the file stays as it is
+def _network(model: str, stamp: tuple[int, int] | None, digital: tuple[str, ...]) -> Network:
     if model == "demo":
         from xbar.demo.models import digits_cnn
 

@@ -8,11 +8,15 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xbar import datasets
 from xbar.errors import DataError, OutputError, XbarError
+from xbar.hardware import load_chip
 from xbar.sweep.job import Job, run
 
 if TYPE_CHECKING:
@@ -30,11 +34,13 @@ def sweep(
 
     Each finished point is appended to `out` at once, so a killed sweep goes on where it stopped and ends with the same
     table. A point that breaks a rule (a chip that is too small, say) is a row with `problem` and no figures. Points
-    are recognised by a hash of everything that shapes their result; other lines of the file stay untouched.
+    are recognised by a hash of everything that shapes their result: the job, the content of model and chip, the data
+    and the version of the package; other lines of the file stay untouched.
     on_point(done, total) is called after each point.
     """
     jobs = [replace(job, settings={**job.settings, **point}) for point in grid]
-    ids = [_identity(j) for j in jobs]
+    data = _data_content(job.data)
+    ids = [_identity(j, data) for j in jobs]
     file = Path(out)
     done = {line["id"]: line for line in _finished(file)}
     todo = [(i, j) for i, j in zip(ids, jobs, strict=True) if i not in done]
@@ -56,13 +62,32 @@ def pareto_front(frame: pd.DataFrame, smaller: str, larger: str) -> pd.Series:
     return frame.index.to_series().isin(front)
 
 
-def _identity(job: Job) -> str:
-    facts = {**job.to_dict(), "model_sha256": None}
-    if job.model != "demo" and Path(job.model).is_file():
-        facts["model_sha256"] = hashlib.sha256(Path(job.model).read_bytes()).hexdigest()
-    if Path(job.chip).is_file():
-        facts["chip_sha256"] = hashlib.sha256(Path(job.chip).read_bytes()).hexdigest()
+def _identity(job: Job, data: object) -> str:
+    """A hash of the job, of the chip as it is now, of the model's file, of the data, and of the package's version."""
+    facts = {**job.to_dict(), "data_content": data, "version": version("xbar-sim")}
+    try:
+        facts["chip_content"] = load_chip(job.chip, dict(job.settings)).to_dict()
+    except XbarError as error:
+        facts["chip_content"] = error.problems
+    if job.model != "demo":
+        facts["model_content"] = _digest(Path(job.model))
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _digest(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
+
+def _data_content(spec: str) -> object:
+    """Content of a file of data; names, sizes and times of change of the files in a folder, which may be large."""
+    try:
+        place = datasets.place_of(spec)
+    except DataError:  # every point will say what is wrong
+        return None
+    if place is None or not place.is_dir():
+        return None if place is None else _digest(place)
+    files = sorted(f for f in place.iterdir() if f.is_file())
+    return [(f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files]
 
 
 def _finished(file: Path) -> list[dict[str, Any]]:
@@ -109,6 +134,11 @@ def _computed(todo: Sequence[tuple[str, Job]], n_workers: int) -> Iterator[dict[
         try:
             for future in as_completed([pool.submit(_point, i, j) for i, j in todo]):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise XbarError(
+                "sweep: a worker process died, perhaps for want of memory; finished points are kept, so run the same "
+                "sweep again, with fewer workers"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
