@@ -7,6 +7,7 @@ Knows torch's ATen operations and nothing of hardware. A product with weights ha
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -47,6 +48,9 @@ class Unmappable:
     reason: str
 
 
+_DROPOUT = re.compile("(alpha_|feature_|feature_alpha_)?dropout")
+
+
 def sizes_of(node: Node) -> tuple[int | None, ...]:
     """Sizes that a node's tensor was traced with; None where a size is free."""
     return tuple(s if isinstance(s, int) else s.node.maybe_as_int() for s in node.meta["val"].shape)
@@ -72,14 +76,27 @@ def is_in_place(node: Node) -> bool:
 
 def is_view(node: Node) -> bool:
     """True where the result may share memory with the first argument."""
-    if node.target is operator.getitem:
+    # a dropout that is switched off hands on its argument itself, whatever its schema says
+    if node.target is operator.getitem or _DROPOUT.fullmatch(op_name(node)):
         return True
     schema = _schema(node)
     return schema is not None and any(r.alias_info is not None for r in schema.returns)
 
 
-def _is_random(node: Node) -> bool:
-    return isinstance(node.target, torch._ops.OpOverload) and torch.Tag.nondeterministic_seeded in node.target.tags
+def is_random(node: Node) -> bool:
+    """True where the operation draws random numbers: not in evaluation mode, and not with a dropout rate of zero."""
+    if not isinstance(node.target, torch._ops.OpOverload) or torch.Tag.nondeterministic_seeded not in node.target.tags:
+        return False
+    if argument(node, "train", argument(node, "training")) is False:
+        return False
+    rates = [argument(node, key) for key in ("p", "dropout", "dropout_p")]
+    return not any(rate is not None and rate == 0 for rate in rates)
+
+
+def has_training_mode(node: Node) -> bool:
+    """True where the operation would draw no random numbers in evaluation mode."""
+    names = {a.name for a in _schema(node).arguments}
+    return bool(names & {"train", "training", "dropout_p"})
 
 
 def _written_nodes(graph: Graph) -> set[Node]:
@@ -131,7 +148,7 @@ class Constants:
         return (
             node.op == "call_function"
             and not is_in_place(node)
-            and not _is_random(node)
+            and not is_random(node)
             and all(n in self.nodes for n in node.all_input_nodes)
         )
 

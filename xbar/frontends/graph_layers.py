@@ -21,6 +21,7 @@ from xbar.errors import ModelError
 from xbar.frontends.digital_nodes import list_digital
 from xbar.frontends.example_run import example_tensors, free_batch, observe_sizes
 from xbar.frontends.node_names import name_products
+from xbar.frontends.random_nodes import random_problems
 from xbar.host import Host
 from xbar.network import MatrixLayer, Network
 
@@ -140,6 +141,7 @@ def _refuse(
             problems.append(
                 f"{name}: {node.name}: exported in training mode; call model.eval() before torch.export.export"
             )
+    problems += random_problems(steps, constants, name)
     if problems:
         raise ModelError(problems)
 
