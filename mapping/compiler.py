@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mapping.check import budget_problems, precision_problems
-from mapping.encode import Encoded, encode
+from mapping.encode import encode
 from mapping.events import link_bits, partial_sum_bits, vector_events
 from mapping.partition import Piece, partition, row_edges
 from mapping.place import cores_needed, place
@@ -15,8 +15,8 @@ from mapping.replicate import replicate
 from mapping.unroll import unroll
 from xbar.errors import CapacityError
 from xbar.hardware import Chip
-from xbar.network import Network, QuantizedLayer, QuantizedNetwork
-from xbar.program import AdcSetting, Block, LayerProgram, Program
+from xbar.network import MatrixLayer, Network, QuantizedLayer, QuantizedNetwork
+from xbar.program import AdcSetting, LayerProgram, Program, VectorEvents, largest_sums
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     if problems:
         raise CapacityError(problems)
 
+    drafts = [_draft(q, chip, plan) for q, plan in zip(qnet.layers, plans, strict=True)]
     tiles = [chip.chip.tiles]
     if tile_budget is not None:
         tiles.append(tile_budget)
@@ -58,10 +59,10 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
         tiles.append(int(min(area_budget_m2 / tile_area_m2, chip.chip.tiles)))
     replicas = (1,) * len(plans)
     if len(tiles) > 1:
-        vectors = [q.layer.vectors_per_input for q in qnet.layers]
-        pulses = [_n_pulses(q, chip) for q in qnet.layers]
+        vectors = [draft.vectors_per_input for draft in drafts]
+        pulses = [draft.n_pulses for draft in drafts]
         replicas = replicate(vectors, pulses, [p.cores for p in plans], min(tiles) * chip.tile.cores)
-    layers, n_cores = _build(qnet, chip, plans, replicas)
+    layers, n_cores = _placed(qnet, chip, plans, drafts, replicas)
     n_tiles_used = -(-n_cores // chip.tile.cores)
     return Program(qnet.network, layers, chip, n_tiles_used, host_ops(qnet.network, qnet.precision.input_bits))
 
@@ -81,47 +82,11 @@ def _plan(q: QuantizedLayer, chip: Chip) -> _Plan:
     return _Plan(row_edges(q.layer.n_rows, chip.crossbar.rows), pieces, cores_needed(len(pieces), chip.core.crossbars))
 
 
-def _n_pulses(q: QuantizedLayer, chip: Chip) -> int:
-    return -(-(q.input_bits - q.input_signed) // chip.dac.bits) + q.input_signed
-
-
-def _build(
-    qnet: QuantizedNetwork, chip: Chip, plans: list[_Plan], replicas: tuple[int, ...]
-) -> tuple[tuple[LayerProgram, ...], int]:
-    layers: list[LayerProgram] = []
-    tiles_of: dict[str, set[int]] = {}
-    next_core = 0
-    for q, plan, n_replicas in zip(qnet.layers, plans, replicas, strict=True):
-        blocks, replica_tiles = place(plan.pieces, next_core, n_replicas, chip.core.crossbars, chip.tile.cores)
-        next_core += n_replicas * plan.cores
-        tiles_of[q.layer.name] = {b.tile for b in blocks}.union(*replica_tiles)
-        sources = set().union(*(tiles_of[s] for s in q.layer.sources))
-        layers.append(_layer(q, chip, plan, blocks, replica_tiles, sources))
-    return tuple(layers), next_core
-
-
-def _layer(
-    q: QuantizedLayer,
-    chip: Chip,
-    plan: _Plan,
-    blocks: tuple[Block, ...],
-    replica_tiles: tuple[tuple[int, ...], ...],
-    source_tiles: set[int],
-) -> LayerProgram:
-    encoding, bits = chip.encoding, chip.precision.weight_bits
-    cell_bits = chip.device.cell_bits
+def _draft(q: QuantizedLayer, chip: Chip, plan: _Plan) -> LayerProgram:
+    """A layer as it would be alone on the chip, one copy from the first core on; its events are not counted yet."""
+    layer, encoding, bits, cell_bits = q.layer, chip.encoding, chip.precision.weight_bits, chip.device.cell_bits
     coded = encode(unroll(q), plan.row_edges, encoding.kind, bits, cell_bits, chip.n_slices, encoding.flipped)
-    layer = q.layer
-    has_unit = coded.unit_coef is not None
-    output_bits = chip.precision.input_bits
-    events = vector_events(
-        blocks, plan.row_edges, coded.plane_slice, has_unit, _n_pulses(q, chip), bits, q.input_bits, output_bits
-    )
-    map_bits = layer.input_elements * q.input_bits
-    sum_bits = partial_sum_bits(bits, q.input_bits, layer.n_rows)
-    n_tiles = chip.chip.tiles
-    links = link_bits(blocks, replica_tiles, source_tiles, n_tiles, map_bits, layer.vectors_per_input, sum_bits)
-    return LayerProgram(
+    draft = LayerProgram(
         name=layer.name,
         node=layer.node,
         conv=layer.conv,
@@ -142,28 +107,60 @@ def _layer(
         plane_sign=coded.plane_sign,
         unit_coef=coded.unit_coef,
         row_edges=plan.row_edges,
-        adc=adc_setting(coded, plan.row_edges, chip),
-        blocks=blocks,
-        n_replicas=1 + len(replica_tiles),
-        replica_tiles=replica_tiles,
-        per_vector=events,
-        link_bits_per_input=links,
+        adc=adc_setting(chip),
+        blocks=place(plan.pieces, 0, 1, chip.core.crossbars, chip.tile.cores)[0],
+        n_replicas=1,
+        replica_tiles=(),
+        per_vector=VectorEvents(0, 0, (0,) * chip.n_slices, 0, 0, 0, 0, 0, 0),
+        link_bits_per_input=0,
     )
+    if chip.adc.full_scale == "worst_case":
+        draft = replace(draft, adc=replace(draft.adc, full_scale=tuple(map(int, largest_sums(draft)))))
+    return draft
 
 
-def adc_setting(coded: Encoded, edges: tuple[int, ...], chip: Chip) -> AdcSetting:
-    """The chip's ADC for one layer; the unit column is read with the largest of the slices' resolutions."""
+def _placed(
+    qnet: QuantizedNetwork, chip: Chip, plans: list[_Plan], drafts: list[LayerProgram], replicas: tuple[int, ...]
+) -> tuple[tuple[LayerProgram, ...], int]:
+    """The layers with all their copies, one after another on the cores, and the number of cores that they take."""
+    layers: list[LayerProgram] = []
+    tiles_of: dict[str, set[int]] = {}
+    next_core = 0
+    for q, plan, draft, n_replicas in zip(qnet.layers, plans, drafts, replicas, strict=True):
+        blocks, replica_tiles = place(plan.pieces, next_core, n_replicas, chip.core.crossbars, chip.tile.cores)
+        next_core += n_replicas * plan.cores
+        tiles_of[draft.name] = {b.tile for b in blocks}.union(*replica_tiles)
+        sources = set().union(*(tiles_of[s] for s in draft.sources))
+        placed = replace(draft, blocks=blocks, n_replicas=n_replicas, replica_tiles=replica_tiles)
+        layers.append(_counted(placed, q.layer, chip, sources))
+    return tuple(layers), next_core
+
+
+def _counted(placed: LayerProgram, layer: MatrixLayer, chip: Chip, source_tiles: set[int]) -> LayerProgram:
+    """A placed layer with the events that it causes."""
+    events = vector_events(
+        placed.blocks,
+        placed.row_edges,
+        placed.plane_slice,
+        placed.unit_coef is not None,
+        placed.n_pulses,
+        placed.weight_bits,
+        placed.input_bits,
+        chip.precision.input_bits,
+    )
+    map_bits = layer.input_elements * placed.input_bits
+    sum_bits = partial_sum_bits(placed.weight_bits, placed.input_bits, layer.n_rows)
+    n_tiles, n_vectors = chip.chip.tiles, layer.vectors_per_input
+    links = link_bits(placed.blocks, placed.replica_tiles, source_tiles, n_tiles, map_bits, n_vectors, sum_bits)
+    return replace(placed, per_vector=events, link_bits_per_input=links)
+
+
+def adc_setting(chip: Chip) -> AdcSetting:
+    """The chip's ADC; the unit column is read with the largest of the slices' resolutions."""
     bits = chip.adc_bits
     if bits is None:
         return AdcSetting("ideal", None, None, None)
-    unit_bits = max(bits) if coded.unit_coef is not None else None
-    full_scale = None
-    if chip.adc.full_scale == "worst_case":
-        sums = np.add.reduceat(coded.cells, edges[:-1], axis=2, dtype=np.int64).max(axis=(1, 2, 3))  # [plane]
-        top_digit = (1 << chip.dac.bits) - 1
-        slices = np.array(coded.plane_slice)
-        full_scale = tuple(int(sums[slices == s].max()) * top_digit for s in range(max(coded.plane_slice) + 1))
-    return AdcSetting(chip.adc.mode, bits, full_scale, unit_bits)
+    return AdcSetting(chip.adc.mode, bits, None, max(bits) if chip.encoding.kind == "offset" else None)
 
 
 def host_ops(network: Network, input_bits: int) -> dict[str, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xbar.hardware import Chip
 from xbar.network import ConvShape, Network
@@ -113,6 +114,11 @@ class LayerProgram:
         magnitude_bits = self.input_bits - self.input_signed
         return -(-magnitude_bits // self.dac_bits) + self.input_signed
 
+    @property
+    def top_digit(self) -> int:
+        """The largest digit that a pulse carries: the DAC's, or the input's where it has fewer magnitude bits."""
+        return (1 << max(1, min(self.dac_bits, self.input_bits - self.input_signed))) - 1
+
 
 @dataclass(frozen=True, eq=False)
 class Program:
@@ -123,6 +129,14 @@ class Program:
     chip: Chip
     n_tiles_used: int
     host_ops: dict[str, int]  # per input: activation_ops, pooling_ops, digital_ops, offchip_bits
+
+
+def largest_sums(layer: LayerProgram) -> NDArray[np.int64]:
+    """The largest column sum that the actual cells allow, every input at its top digit, int64 [slice]."""
+    sums = np.add.reduceat(layer.cells, layer.row_edges[:-1], axis=2, dtype=np.int64).max(axis=(1, 2, 3))  # [plane]
+    by_slice = np.zeros(layer.n_slices, np.int64)
+    np.maximum.at(by_slice, np.array(layer.plane_slice), sums)
+    return by_slice * layer.top_digit
 
 
 def utilisation(program: Program) -> tuple[dict[str, float], float]:

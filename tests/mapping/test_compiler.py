@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small import random_weights, small_chip, small_network
 
 import mapping
 from xbar.errors import CapacityError
+from xbar.network import QuantizedNetwork
 from xbar.program import Program
 
 
@@ -130,3 +133,27 @@ def test_area_budgets_at_the_edge():
         mapping.compile(qnet, chip, area_budget_m2=1.0)
     with pytest.raises(CapacityError, match=r"area_budget_m2: .* got nan"):
         mapping.compile(qnet, small_chip(), area_budget_m2=float("nan"))
+
+
+def signed(qnet: QuantizedNetwork) -> QuantizedNetwork:
+    return replace(qnet, layers=tuple(replace(q, input_signed=True) for q in qnet.layers))
+
+
+def test_a_sign_bit_has_a_pulse_of_its_own():
+    """Signed 4-bit inputs on a 2-bit DAC: 3 magnitude bits in 2 pulses, and the sign; unsigned ones take 2."""
+    unsigned = small_network(random_weights([(6, 10)]))
+    for qnet, pulses in ((unsigned, 2), (signed(unsigned), 3)):
+        (layer,) = mapping.compile(qnet, small_chip(dac__bits=2)).layers
+        assert layer.n_pulses == pulses
+        assert layer.per_vector.array_reads == pulses * 4
+        assert layer.per_vector.row_pulses == pulses * 20
+        assert layer.per_vector.conversions == (pulses * 24,)
+
+
+@pytest.mark.parametrize(("dac_bits", "top", "top_signed"), [(1, 1, 1), (2, 3, 3), (4, 15, 7)])
+def test_the_worst_case_knows_inputs_narrower_than_the_dac(dac_bits, top, top_signed):
+    """A column of eight 7s: sums to 8 x 7 x the top digit, which has no more bits than the input's magnitude."""
+    chip = small_chip(adc__mode="range", adc__full_scale="worst_case", dac__bits=dac_bits)
+    qnet = small_network([np.full((2, 8), 7, np.int32)])
+    for inputs, digit in ((qnet, top), (signed(qnet), top_signed)):
+        assert mapping.compile(inputs, chip).layers[0].adc.full_scale == (8 * 7 * digit,)

@@ -10,9 +10,9 @@ from small import random_weights, small_chip, small_network
 
 import mapping
 from xbar.errors import ConfigError
-from xbar.program import Program
+from xbar.program import Program, largest_sums
 from xbar.sim import calibrate_adc, column_sum_histograms, simulate
-from xbar.sim.adc import _least_squares, largest_sums
+from xbar.sim.adc import _least_squares
 
 
 def _program(**adc: object) -> Program:

@@ -14,7 +14,7 @@ from xbar.errors import ConfigError
 from xbar.host import Host
 from xbar.kernels.histogram import add_histogram
 from xbar.kernels.pulses import digit_table
-from xbar.program import AdcSetting, LayerProgram, Program
+from xbar.program import AdcSetting, LayerProgram, Program, largest_sums
 from xbar.result import SimResult
 from xbar.sim.crossbar import Counts, Integers, multiply
 from xbar.sim.prepare import prepare
@@ -66,21 +66,8 @@ def _observe(
     return tuple(seen), walk(program, Host(program.network), inputs, look, batch_size)
 
 
-def largest_sums(layer: LayerProgram) -> NDArray[np.int64]:
-    """The largest column sum that the actual cells allow, every input at its top digit, int64 [slice]."""
-    sums = np.add.reduceat(layer.cells, layer.row_edges[:-1], axis=2, dtype=np.int64).max(axis=(1, 2, 3))
-    slices = np.array(layer.plane_slice)
-    by_slice = np.array([sums[slices == s].max() for s in range(layer.n_slices)])
-    return by_slice * _largest_digit(layer)
-
-
-def _largest_digit(layer: LayerProgram) -> int:
-    digit = digit_table(layer.input_bits, layer.input_signed, layer.dac_bits)
-    return int((1 << digit[:, 1].max()) - 1)
-
-
 def _empty(layer: LayerProgram) -> ColumnSums:
-    unit = int(np.diff(layer.row_edges).max()) * _largest_digit(layer)
+    unit = int(np.diff(layer.row_edges).max()) * layer.top_digit
     by_slice = np.zeros((layer.n_slices, int(largest_sums(layer).max()) + 1), np.int64)
     return ColumnSums(layer.name, by_slice, np.zeros(unit + 1, np.int64))
 

@@ -9,8 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from xbar.errors import DataError
-from xbar.program import AdcSetting, LayerProgram, Program
-from xbar.sim.adc import ColumnSums, _observe, largest_sums
+from xbar.program import AdcSetting, LayerProgram, Program, largest_sums
+from xbar.sim.adc import ColumnSums, _observe
 from xbar.sim.simulate import Simulator
 
 Bits = tuple[tuple[int, ...], ...]  # [layer][slice]
