@@ -6,8 +6,9 @@ Three values: `Network` (float weights, from a front end), `QuantizedNetwork` (i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -22,7 +23,8 @@ class Precision(Settings):
     """How weights and activations become integers (DESIGN section 5, the numbers contract).
 
     `weight_bits` counts the sign: 8 bits are the integers -127 .. 127. `input_bits` are unsigned (0 .. 2^b - 1) where
-    calibration saw no negative value, else two's complement. `one_level` weights are -1, 0, 1: always 2 bits.
+    calibration saw no negative value, else two's complement. `one_level` weights are -1, 0, 1: `weight_bits` is 2,
+    stated or not.
     """
 
     weight_bits: int = Field(8, strict=True, ge=2, le=16)
@@ -33,13 +35,20 @@ class Precision(Settings):
     input_range: Literal["max", "percentile", "mse"] = "max"
     percentile: float | None = Field(None, gt=50, le=100)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_level_is_two_bits(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("weights") == "one_level":
+            return {"weight_bits": 2, **data}
+        return data
+
     @model_validator(mode="after")
     def _nothing_inert(self) -> Precision:
         if self.input_range == "percentile" and self.percentile is None:
             raise ValueError("input_range: percentile needs `percentile`, for example percentile: 99.9")
         if self.input_range != "percentile" and self.percentile is not None:
             raise ValueError(f"percentile has no effect with input_range: {self.input_range}; remove one of the two")
-        if self.weights == "one_level" and "weight_bits" in self.model_fields_set and self.weight_bits != 2:
+        if self.weights == "one_level" and self.weight_bits != 2:
             raise ValueError(
                 f"weight_bits: {self.weight_bits} has no effect with weights: one_level, whose -q, 0, +q are 2 bits; "
                 "set weight_bits: 2"
