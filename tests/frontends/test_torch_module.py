@@ -63,11 +63,11 @@ def test_batch_norms_are_folded_and_bypassed() -> None:
 
 
 def test_batch_norm_folding_by_hand() -> None:
-    model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1, eps=0.0)).eval()
+    model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1, eps=0.5)).eval()
     for parameter, value in zip(model.parameters(), (3.0, 2.0, 5.0, 7.0), strict=True):
         parameter.data.fill_(value)
     model[1].running_mean.fill_(1.0)  # type: ignore[operator]
-    model[1].running_var.fill_(4.0)  # type: ignore[operator]
+    model[1].running_var.fill_(3.5)  # type: ignore[operator]
     (layer,) = from_torch(model, torch.ones(2, 1)).layers
     assert layer.weight == 3 * 5 / 2
     assert layer.bias == (2 - 1) * 5 / 2 + 7
