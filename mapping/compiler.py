@@ -16,7 +16,7 @@ from mapping.unroll import unroll
 from xbar.errors import CapacityError
 from xbar.hardware import Chip
 from xbar.network import MatrixLayer, Network, QuantizedLayer, QuantizedNetwork
-from xbar.program import AdcSetting, LayerProgram, Program, VectorEvents, largest_sums
+from xbar.program import AdcSetting, LayerProgram, Program, VectorEvents, largest_sums, pulse_time_s
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     """Map a quantized network onto a chip.
 
     Each layer is unrolled, encoded as cell levels, cut into crossbar-sized blocks and placed. With `tile_budget`
-    (tiles) or `area_budget_m2` (of whole tiles; both: the smaller counts) layers are replicated until the budget is
-    used or the slowest layer cannot be helped; without, every layer is there once.
+    (tiles) or `area_budget_m2` (of whole tiles; both: the smaller counts) layers get the fewest copies that make the
+    slowest layer as fast as the budget allows, and the rest of the budget stays unused; without, every layer is there
+    once.
 
     The full scale of an ADC in `range` mode is filled in for `worst_case` (from the actual cells: the largest column
     sum of a slice with every input at its top digit); the other methods wait for `xbar.sim.calibrate_adc`.
@@ -60,8 +61,9 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     replicas = (1,) * len(plans)
     if len(tiles) > 1:
         vectors = [draft.vectors_per_input for draft in drafts]
-        pulses = [draft.n_pulses for draft in drafts]
-        replicas = replicate(vectors, pulses, [p.cores for p in plans], min(tiles) * chip.tile.cores)
+        # whole attoseconds, so that times that are equal but for rounding count as equal
+        times = [round(draft.n_pulses * pulse_time_s(draft, chip) * 1e18) for draft in drafts]
+        replicas = replicate(vectors, times, [p.cores for p in plans], min(tiles) * chip.tile.cores)
     layers, n_cores = _placed(qnet, chip, plans, drafts, replicas)
     n_tiles_used = -(-n_cores // chip.tile.cores)
     return Program(qnet.network, layers, chip, n_tiles_used, host_ops(qnet.network, qnet.precision.input_bits))

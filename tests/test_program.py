@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_utilisation_by_hand():
-    """10 x 6 weights of 2 cells on 4 crossbars of 64, 6 x 3 on one; replicas count in the total."""
+    """10 x 6 weights of 2 cells on 4 crossbars of 64, three times; 6 x 3 on one, twice."""
     by_layer, total = utilisation(compiled())
     assert by_layer == {"layer0": 120 / 256, "layer1": 36 / 64}
-    assert total == (2 * 120 + 2 * 36) / (2 * 256 + 2 * 64)
+    assert total == (3 * 120 + 2 * 36) / (3 * 256 + 2 * 64)

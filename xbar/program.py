@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
@@ -137,6 +138,45 @@ def largest_sums(layer: LayerProgram) -> NDArray[np.int64]:
     by_slice = np.zeros(layer.n_slices, np.int64)
     np.maximum.at(by_slice, np.array(layer.plane_slice), sums)
     return by_slice * layer.top_digit
+
+
+def pulse_time_s(layer: LayerProgram, chip: Chip) -> float:
+    """Time from one pulse of a layer to the next = max(array read, conversions in the fullest core).
+
+    Sampling, conversion and shift-and-add overlap with the next pulse's read, so only the longer of read and conversion
+    counts (Shafiee et al., ISCA 2016, section 6).
+    """
+    return max(chip.crossbar.read_time_s, conversion_time_s(layer, chip))
+
+
+def conversion_time_s(layer: LayerProgram, chip: Chip) -> float:
+    """Time that the fullest core of a layer needs to convert all its used columns once.
+
+    The ADCs of a core share its columns, unit columns included, evenly: they take the slowest conversions first and one
+    column each at a time.
+    """
+    bits = layer.adc.bits
+    if bits is None:
+        return 0.0
+    times = [chip.adc.cost(b).latency_s for b in bits]
+    cores: dict[tuple[int, int], Counter[float]] = defaultdict(Counter)
+    for block in layer.blocks:
+        core = cores[block.tile, block.core]
+        for plane in block.planes:
+            core[times[layer.plane_slice[plane]]] += block.n_cols // len(block.planes)
+        if layer.adc.unit_bits is not None:
+            core[chip.adc.cost(layer.adc.unit_bits).latency_s] += 1
+    distinct = {tuple(sorted(core.items(), reverse=True)) for core in cores.values()}
+    return max(_rounds_s(core, chip.core.adcs) for core in distinct)
+
+
+def _rounds_s(columns: tuple[tuple[float, int], ...], adcs: int) -> float:
+    """Time of the first of `adcs` converters, which takes every adcs-th column in falling order of time."""
+    total_s, before = 0.0, 0
+    for time_s, n in columns:
+        total_s += time_s * (-(-(before + n) // adcs) - -(-before // adcs))
+        before += n
+    return total_s
 
 
 def utilisation(program: Program) -> tuple[dict[str, float], float]:

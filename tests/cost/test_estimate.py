@@ -135,15 +135,32 @@ def test_each_slice_pays_its_own_resolution():
 
 
 def test_replicas_shorten_the_time_and_leave_the_dynamic_energy():
-    """12 vectors in 4 tiles: both layers twice."""
-    once, twice = compiled(12), compiled(12, budget=4)
-    a, b = (estimate(p, counted(p)) for p in (once, twice))
+    """12 vectors in 4 tiles: three copies of layer 0 (800 ns a vector), two of layer 1 (400 ns)."""
+    once, more = compiled(12), compiled(12, budget=4)
+    a, b = (estimate(p, counted(p)) for p in (once, more))
     assert [t.n_steps for t in a.timing] == [12, 12]
-    assert [t.n_steps for t in b.timing] == [6, 6]
-    assert b.throughput_per_s == pytest.approx(2 * a.throughput_per_s)
+    assert [t.n_steps for t in b.timing] == [4, 6]
+    assert [t.total_s for t in b.timing] == pytest.approx([3.2e-6, 2.4e-6])
+    assert b.throughput_per_s == pytest.approx(3 * a.throughput_per_s)
     assert b.by("part")["core.adc"].dynamic_J == pytest.approx(a.by("part")["core.adc"].dynamic_J)
-    assert b.used_area_m2 > a.used_area_m2
     assert b.area_m2 == pytest.approx(a.area_m2)
+
+
+def test_every_copy_occupies_its_crossbars_and_cores():
+    """12 vectors in 3 tiles: two copies of layer 0 (4 crossbars in 2 cores each), one of layer 1 (a crossbar, a core).
+
+    9 of the chip's 16 crossbars of 1e-10 m2, 5 of its 8 cores of 16e-12 + 4e-9 + 1e-10 m2, 3 of 4 tiles of 1e-8 m2,
+    which the layers share 4 : 1 as their cores.
+    """
+    program = compiled(12, budget=3)
+    assert [layer.n_replicas for layer in program.layers] == [2, 1]
+    report = estimate(program, counted(program))
+    layers = report.by("layer")
+    core_m2 = 16e-12 + 4e-9 + 1e-10
+    assert layers["layer0"].area_m2 == pytest.approx(8e-10 + 4 * core_m2 + 3e-8 * 4 / 5)
+    assert layers["layer1"].area_m2 == pytest.approx(1e-10 + core_m2 + 3e-8 / 5)
+    assert layers[UNUSED].area_m2 == pytest.approx(7e-10 + 3 * core_m2 + 1e-8)
+    assert report.used_area_m2 == pytest.approx(9e-10 + 5 * core_m2 + 3e-8 + 1e-7)
 
 
 def test_another_latency_model_can_take_its_place():

@@ -6,12 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from models import LeNet5
 from small import random_weights, small_chip, small_network
 
 import mapping
+import xbar
 from xbar.errors import CapacityError
 from xbar.network import QuantizedNetwork
-from xbar.program import Program
+from xbar.program import Program, pulse_time_s
 
 
 def used_tiles(program: Program) -> set[int]:
@@ -62,13 +65,17 @@ def test_cells_hold_the_weights():
     np.testing.assert_array_equal(layer.cells[0, 0].astype(int) - layer.cells[1, 0], weights[0].T)
 
 
-@pytest.mark.parametrize("budget", [2, 3, 4])
-def test_replicas_stay_within_the_tile_budget_and_shorten_the_bottleneck(budget):
+@pytest.mark.parametrize(("budget", "copies"), [(2, [1, 1]), (3, [2, 1]), (4, [3, 2])])
+def test_replicas_stay_within_the_tile_budget_and_shorten_the_bottleneck(budget, copies):
+    """Layer 0 takes 2 cores, layer 1 one core, of 4, 6 and 8 in all.
+
+    A pulse of layer 0 converts 16 columns on 4 ADCs in 200 ns, one of layer 1 is a read of 100 ns. With 12 vectors of 4
+    pulses, 2 copies of layer 0 take 4.8 us, what one copy of layer 1 does; 3 take 3.2 us, 8 vectors of layer 1.
+    """
     program = mapping.compile(small_network(random_weights([(6, 10), (3, 6)]), vectors=12), small_chip(), budget)
     assert program.n_tiles_used <= budget
     assert used_tiles(program) == set(range(program.n_tiles_used))
-    # layer 0 takes 2 cores, layer 1 one core; 4, 6, 8 cores in all
-    assert [layer.n_replicas for layer in program.layers] == {2: [1, 1], 3: [2, 2], 4: [2, 2]}[budget]
+    assert [layer.n_replicas for layer in program.layers] == copies
 
 
 def test_area_budget_counts_whole_tiles():
@@ -76,9 +83,32 @@ def test_area_budget_counts_whole_tiles():
     qnet = small_network(random_weights([(6, 10), (3, 6)]), vectors=12)
     tile_m2 = chip.total("tile").area_m2
     program = mapping.compile(qnet, chip, area_budget_m2=3.9 * tile_m2)
-    assert [layer.n_replicas for layer in program.layers] == [2, 2]
+    assert [layer.n_replicas for layer in program.layers] == [2, 1]
     assert program.n_tiles_used * tile_m2 <= 3.9 * tile_m2
     assert [layer.n_replicas for layer in mapping.compile(qnet, chip).layers] == [1, 1]
+
+
+@pytest.mark.parametrize("budget", [60, 138])
+def test_what_cannot_shorten_the_bottleneck_stays_unused(budget):
+    """LeNet-5 on PUMA: a pulse of fc1, which cannot have copies, waits 378 ns for its ADCs, one of conv1 takes 100 ns.
+
+    16 pulses: fc1 takes 6.05 us, in which one copy of a convolution does 3 vectors: 784 / 3 and 100 / 3 copies.
+    """
+    torch.manual_seed(0)
+    images = torch.rand(4, 1, 28, 28)
+    chip = xbar.load_chip("puma_asplos_2019")
+    qnet = xbar.quantize(xbar.from_torch(LeNet5().eval(), images), images, chip)
+    program = mapping.compile(qnet, chip, budget)
+    assert {layer.name: layer.n_replicas for layer in program.layers} == {
+        "conv1": 262,
+        "conv2": 34,
+        "fc1": 1,
+        "fc2": 1,
+        "fc3": 1,
+    }
+    times = {layer.name: pulse_time_s(layer, chip) for layer in program.layers}
+    assert times["fc1"] == pytest.approx(6.05e-6 / 16)
+    assert times["conv1"] == pytest.approx(100e-9)
 
 
 def test_worst_case_full_scale_comes_from_the_cells():
