@@ -160,3 +160,11 @@ def test_precision_refuses_bits_that_one_level_does_not_use() -> None:
     with pytest.raises(ValueError, match="weight_bits"):
         Precision(weights="one_level", weight_bits=8)
     assert Precision(weights="one_level", weight_bits=2).weight_bits == 2
+
+
+def test_a_percentile_keeps_its_meaning_where_nearly_all_activations_are_zero() -> None:
+    network = from_torch(nn.Linear(1000, 1, bias=False), torch.zeros(2, 1000))
+    x = torch.zeros(100, 1000)
+    x[:, 0] = torch.arange(1, 101)  # one activation in a thousand, so that 99 % of all of them are zero
+    (layer,) = quantize(network, x, Precision(input_range="percentile", percentile=60)).layers
+    assert layer.input_scale * 255 == pytest.approx(60, abs=0.02)

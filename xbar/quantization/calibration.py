@@ -29,7 +29,6 @@ class Observed:
     with_histogram: bool
     low: float = float("inf")
     high: float = float("-inf")
-    n_values: int = 0
     top: float = 0.0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(_BINS, np.int64))
 
@@ -47,7 +46,6 @@ class Observed:
         low, high = (float(v) for v in torch.aminmax(x))
         # unlike min() and max(), these keep a NaN
         self.low, self.high = float(np.minimum(self.low, low)), float(np.maximum(self.high, high))
-        self.n_values += x.numel()
         if self.with_histogram and np.isfinite([low, high]).all():
             self._count(x, max(abs(low), abs(high)))
 
@@ -67,12 +65,15 @@ class Observed:
         self.counts = self.counts + torch.bincount(bins.flatten(), minlength=_BINS).numpy()
 
     def percentile(self, percent: float) -> float:
-        """The magnitude that `percent` of all values (zeros included) do not exceed, to a bin's upper edge."""
-        n_zero = self.n_values - int(self.counts.sum())
-        wanted = int(np.ceil(percent / 100 * self.n_values))
-        if wanted <= n_zero:
+        """The magnitude that `percent` of the non-zero values do not exceed, to a bin's upper edge; 0 if all are zero.
+
+        Zeros have no say: they are exact whatever the range, and after ReLU they may be nearly all values. So at most
+        100 - `percent` percent of what carries information is clipped, however sparse the activations are.
+        """
+        if self.largest == 0:
             return 0.0
-        index = int(np.searchsorted(n_zero + np.cumsum(self.counts), wanted))
+        reached = np.cumsum(self.counts)
+        index = int(np.searchsorted(reached, np.ceil(percent / 100 * reached[-1])))
         return min((index + 1) * self.top / _BINS, self.largest)
 
     def least_squares(self, bits: int, signed: bool) -> float:

@@ -73,8 +73,7 @@ def _weights(weight: NDArray[np.float32], precision: Precision) -> tuple[NDArray
 
 def _input_range(observed: Observed, precision: Precision) -> float:
     if precision.input_range == "percentile" and precision.percentile is not None:
-        # a range of zero (almost all values are zero) would clip everything
-        return observed.percentile(precision.percentile) or observed.largest
+        return observed.percentile(precision.percentile)
     if precision.input_range == "mse":
         return observed.least_squares(precision.input_bits, observed.signed)
     return observed.largest
