@@ -210,8 +210,6 @@ _NO_MATRIX = {
     "torch.backends.mha.set_fastpath_enabled(False)",
     "_transformer_encoder_layer_fwd": "the fused encoder layer hides its products; export the module itself, or export "
     "with torch.backends.mha.set_fastpath_enabled(False)",
-    "bmm": "a different matrix for every batch entry",
-    "baddbmm": "a different matrix for every batch entry",
     "addbmm": "a sum over a batch of matrices",
     "linalg_multi_dot": "a chain of matrices in one operation",
     "chain_matmul": "a chain of matrices in one operation",
@@ -232,9 +230,9 @@ def find_product(node: Node, constants: Constants) -> Product | Unmappable | Non
         return _linear(node, constants)
     if name in ("conv1d", "conv2d", "conv3d", "convolution"):
         return _convolution(node, constants)
-    if name in ("matmul", "mm", "mv", "dot"):
-        return _matmul(node, _given(node)[0], _given(node)[1], constants)
-    if name in ("addmm", "addmv"):
+    if name in ("matmul", "mm", "bmm", "mv", "dot"):
+        return _matmul(_given(node)[0], _given(node)[1], constants)
+    if name in ("addmm", "baddbmm", "addmv"):
         return _addmm(node, constants)
     if name == "einsum":
         return _einsum(node, constants)
@@ -279,7 +277,7 @@ def _linear(node: Node, constants: Constants) -> Product | Unmappable | None:
             return Unmappable(x, "F.linear with a constant input and computed weights; write weights @ input")
         return None
     if _dims(weight) != 2:
-        return _matmul(node, x, weight, constants) if bias is None else Unmappable(weight, "its weight is not a matrix")
+        return _matmul(x, weight, constants) if bias is None else Unmappable(weight, "its weight is not a matrix")
     return _with_bias(Product(x, weight, lambda w: w), bias, constants)
 
 
@@ -315,37 +313,41 @@ def _transpose(x: Tensor) -> Tensor:
     return x.transpose(-1, -2)
 
 
-def _matmul(node: Node, left: Any, right: Any, constants: Constants) -> Product | Unmappable | None:
-    if right in constants:
-        dims = _dims(right)
-        if dims == 2:
-            return Product(left, right, lambda w: w.t())
-        if dims == 1:
-            return Product(left, right, lambda w: w.unsqueeze(0), after=lambda y: y.squeeze(-1))
-        return Unmappable(right, _NO_MATRIX["bmm"])
-    if left in constants:
-        dims, vector = _dims(left), _dims(right) == 1
-        if dims == 2:
-            return (
-                Product(right, left, lambda w: w)
-                if vector
-                else Product(right, left, lambda w: w, before=_transpose, after=_transpose)
-            )
-        if dims == 1:
-            rows = Product(right, left, lambda w: w.unsqueeze(0), after=lambda y: y.squeeze(-1))
-            return rows if vector else replace(rows, before=_transpose)
-        return Unmappable(left, _NO_MATRIX["bmm"])
-    return None
+def _matrix(w: Tensor) -> Tensor:
+    """The one matrix of a stack [1, ..., row, col]."""
+    return w.reshape(w.shape[-2:])
+
+
+def _matmul(left: Any, right: Any, constants: Constants) -> Product | Unmappable | None:
+    if right not in constants and left not in constants:
+        return None
+    operand, x = (right, left) if right in constants else (left, right)
+    dims, vector = _dims(operand), _dims(x) == 1
+    if dims == 1:
+        rows = Product(x, operand, lambda w: w.unsqueeze(0), after=lambda y: y.squeeze(-1))
+        return rows if operand is right or vector else replace(rows, before=_transpose)
+    if any(size != 1 for size in operand.meta["val"].shape[:-2]):
+        return Unmappable(operand, "a different matrix for every batch entry")
+    n_more = max(0, dims - max(_dims(x), 2))  # axes of size 1 that the result takes from a stack of one matrix
+
+    def stacked(y: Tensor) -> Tensor:
+        return y.reshape(*[1] * n_more, *y.shape)
+
+    if operand is right:
+        return Product(x, operand, lambda w: _matrix(w).t(), after=stacked)
+    if vector:
+        return Product(x, operand, _matrix, after=stacked)
+    return Product(x, operand, _matrix, before=_transpose, after=lambda y: stacked(_transpose(y)))
 
 
 def _addmm(node: Node, constants: Constants) -> Product | Unmappable | None:
-    product = _matmul(node, _given(node)[1], _given(node)[2], constants)
+    product = _matmul(_given(node)[1], _given(node)[2], constants)
     if not isinstance(product, Product):
         return product
     beta, alpha = float(argument(node, "beta", 1)), float(argument(node, "alpha", 1))
     bias = _given(node)[0]
     # only a vector along the columns is a bias: a full matrix, or a vector along the rows, is another sum
-    along_columns = product.operand is _given(node)[2] and _dims(product.operand) == 2
+    along_columns = product.operand is _given(node)[2] and _dims(product.operand) >= 2
     if bias not in constants or _dims(bias) != 1 or not along_columns:
         return Unmappable(product.operand, "its summand is not a bias along the columns; write x @ w + summand")
     inner = product.weight

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import models
@@ -299,6 +300,8 @@ class Forms(nn.Module):
     """Every way of writing a product with a constant matrix."""
 
     FORMS = ("left", "vector", "addmm", "summed", "swapped", "implicit", "batched")
+    # a stack of one matrix is one matrix
+    FORMS += ("one", "one_on_vectors", "one_on_stacks", "one_left", "one_left_of_vector", "one_bmm", "one_baddbmm")
 
     def __init__(self, form: str) -> None:
         super().__init__()
@@ -317,6 +320,20 @@ class Forms(nn.Module):
                 return torch.einsum("ij,bj->bi", self.w, x)
             case "swapped":
                 return torch.einsum("hbi,iko->kbho", x.reshape(1, -1, 4), self.cube)
+            case "one":
+                return x @ self.w[None, :, :3]
+            case "one_on_vectors":
+                return x[0] @ self.w[None, None, :, :3] + x.sum()
+            case "one_on_stacks":
+                return x.reshape(-1, 1, 1, 4) @ self.w[None, :, :3]
+            case "one_left":
+                return self.w[None, :3] @ x.unsqueeze(-1)
+            case "one_left_of_vector":
+                return self.w[None, None, :3] @ x[0] + x.sum()
+            case "one_bmm":
+                return torch.bmm(x[None], self.w[None, :, :3])
+            case "one_baddbmm":
+                return torch.baddbmm(self.b, x[None], self.w[None], beta=0.5, alpha=2.0)
             case "implicit":
                 return torch.einsum("bj,jk", x, self.w)
             case _:
@@ -329,6 +346,20 @@ def test_every_way_to_write_a_product_maps(form: str) -> None:
     network = from_torch(model, torch.randn(2, 4))
     assert len(network.layers) == 1
     torch.testing.assert_close(host.run(network, x), model(x).detach())
+
+
+@pytest.mark.parametrize("product", [torch.bmm, torch.matmul, lambda x, w: torch.baddbmm(x[:, :, :3], x, w)])
+def test_a_stack_of_several_matrices_is_refused(product: Callable[[Tensor, Tensor], Tensor]) -> None:
+    class Stack(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(2, 4, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return product(x.reshape(2, -1, 4), self.w)
+
+    with pytest.raises(ModelError, match="layer w .*: a different matrix for every batch entry"):
+        from_torch(Stack(), torch.randn(6, 4))
 
 
 def test_products_of_activations_are_no_layers() -> None:
