@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from torch.fx import Node
 
 from mapping.check import budget_problems, precision_problems
 from mapping.encode import encode
@@ -12,10 +13,11 @@ from mapping.events import link_bits, partial_sum_bits, vector_events
 from mapping.partition import Piece, partition, row_edges
 from mapping.place import cores_needed, place
 from mapping.replicate import replicate
+from mapping.share import input_map
 from mapping.unroll import unroll
 from xbar.errors import CapacityError
 from xbar.hardware import Chip
-from xbar.network import MatrixLayer, Network, QuantizedLayer, QuantizedNetwork
+from xbar.network import Network, QuantizedLayer, QuantizedNetwork
 from xbar.program import AdcSetting, LayerProgram, Program, VectorEvents, largest_sums, pulse_time_s
 
 
@@ -127,6 +129,7 @@ def _placed(
     """The layers with all their copies, one after another on the cores, and the number of cores that they take."""
     layers: list[LayerProgram] = []
     tiles_of: dict[str, set[int]] = {}
+    nodes = {node.name: node for node in qnet.network.exported.graph.nodes}
     next_core = 0
     for q, plan, draft, n_replicas in zip(qnet.layers, plans, drafts, replicas, strict=True):
         blocks, replica_tiles = place(plan.pieces, next_core, n_replicas, chip.core.crossbars, chip.tile.cores)
@@ -134,11 +137,11 @@ def _placed(
         tiles_of[draft.name] = {b.tile for b in blocks}.union(*replica_tiles)
         sources = set().union(*(tiles_of[s] for s in draft.sources))
         placed = replace(draft, blocks=blocks, n_replicas=n_replicas, replica_tiles=replica_tiles)
-        layers.append(_counted(placed, q.layer, chip, sources))
+        layers.append(_counted(placed, q, nodes[q.layer.node], chip, sources))
     return tuple(layers), next_core
 
 
-def _counted(placed: LayerProgram, layer: MatrixLayer, chip: Chip, source_tiles: set[int]) -> LayerProgram:
+def _counted(placed: LayerProgram, q: QuantizedLayer, node: Node, chip: Chip, source_tiles: set[int]) -> LayerProgram:
     """A placed layer with the events that it causes."""
     events = vector_events(
         placed.blocks,
@@ -150,10 +153,9 @@ def _counted(placed: LayerProgram, layer: MatrixLayer, chip: Chip, source_tiles:
         placed.input_bits,
         chip.precision.input_bits,
     )
-    map_bits = layer.input_elements * placed.input_bits
-    sum_bits = partial_sum_bits(placed.weight_bits, placed.input_bits, layer.n_rows)
-    n_tiles, n_vectors = chip.chip.tiles, layer.vectors_per_input
-    links = link_bits(placed.blocks, placed.replica_tiles, source_tiles, n_tiles, map_bits, n_vectors, sum_bits)
+    inputs = input_map(q.layer, node, placed.input_bits)
+    sum_bits = partial_sum_bits(placed.weight_bits, placed.input_bits, q.layer.n_rows)
+    links = link_bits(placed.blocks, placed.replica_tiles, source_tiles, chip.chip.tiles, inputs, sum_bits)
     return replace(placed, per_vector=events, link_bits_per_input=links)
 
 

@@ -1,6 +1,7 @@
 """Count the events that a placed layer causes: per input vector, and on the links between tiles.
 
-The counts are of replica 0; a replica whose cores straddle tiles differently is taken to behave like it.
+The counts within and between the tiles of a replica are those of replica 0; one whose cores straddle tiles differently
+is taken to behave like it. The inputs go to every replica's own tiles.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mapping.place import hops
+from mapping.share import InputMap
 from xbar.program import Block, VectorEvents
 
 
@@ -70,26 +72,31 @@ def link_bits(
     replica_tiles: tuple[tuple[int, ...], ...],
     source_tiles: Iterable[int],
     n_tiles: int,
-    input_map_bits: int,
-    vectors_per_input: int,
+    inputs: InputMap,
     sum_bits: int,
 ) -> int:
     """Bits times hops between tiles that one network input causes for a layer.
 
-    The input feature map goes from the nearest tile of its sources (tile 0, where the chip's inputs arrive, if there
-    are none) to every tile of the layer, replicas included, that is not one of them. Partial sums go to the tile that
-    holds the first piece of their outputs, one sum per output from every other tile. The way of the network's results
-    out of the chip is not counted here (they are `offchip_bits`).
+    Every tile of the layer gets the part of the input that its replicas need (`mapping.share`; rows that several of
+    them need once), from the nearest tile of the layer's sources (tile 0, where the chip's inputs arrive, if there are
+    none); a tile that is a source itself gets it without a hop. Partial sums go to the tile that holds the first piece
+    of their outputs, one sum per output from every other tile. The way of the network's results out of the chip is not
+    counted here (they are `offchip_bits`).
     """
     sources = set(source_tiles) or {0}
-    own = {b.tile for b in blocks}.union(*replica_tiles)
-    total = sum(input_map_bits * min(hops(s, t, n_tiles) for s in sources) for t in own)
+    replicas = [{b.tile for b in blocks}, *replica_tiles]
+    runs: dict[int, tuple[int, int]] = {}  # replicas of a tile follow each other, and so do their vectors
+    for k, tiles in enumerate(replicas):
+        first, end = inputs.run(k, len(replicas))
+        for tile in tiles:
+            runs[tile] = (runs.get(tile, (first, end))[0], end)
+    total = sum(inputs.bits(*run) * min(hops(s, tile, n_tiles) for s in sources) for tile, run in runs.items())
     home: dict[tuple[tuple[int, int], tuple[int, int]], int] = {}
     senders = set()
     for b in blocks:
-        first = home.setdefault((b.groups, b.cols), b.tile)
-        if b.tile != first:
-            senders.add((b.groups, b.cols, b.tile, first, _n_outputs(b)))
-    for _, _, tile, first, n_outputs in senders:
-        total += vectors_per_input * n_outputs * sum_bits * hops(tile, first, n_tiles)
+        first_tile = home.setdefault((b.groups, b.cols), b.tile)
+        if b.tile != first_tile:
+            senders.add((b.groups, b.cols, b.tile, first_tile, _n_outputs(b)))
+    for _, _, tile, first_tile, n_outputs in senders:
+        total += inputs.n_vectors * n_outputs * sum_bits * hops(tile, first_tile, n_tiles)
     return total

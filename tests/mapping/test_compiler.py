@@ -111,6 +111,24 @@ def test_what_cannot_shorten_the_bottleneck_stays_unused(budget):
     assert times["conv1"] == pytest.approx(100e-9)
 
 
+def test_copies_share_the_input_map():
+    """LeNet-5 on all of ISAAC: 784 copies of conv1, 12 to a tile. A tile's 12 vectors lie in at most 2 output rows,
+    which touch 6 of the 28 rows of 28 x 16 bits; the tiles lie row by row on a mesh of 13 x 13."""
+    torch.manual_seed(0)
+    images = torch.rand(4, 1, 28, 28)
+    chip = xbar.load_chip("isaac_isca_2016")
+    qnet = xbar.quantize(xbar.from_torch(LeNet5().eval(), images), images, chip)
+    conv1 = mapping.compile(qnet, chip, 168).layers[0]
+    assert conv1.n_replicas == 784
+    wanted = 0
+    for tile in range(66):
+        outputs = {v // 28 for v in range(12 * tile, min(12 * tile + 12, 784))}
+        rows = {o + k for o in outputs for k in range(-2, 3)} & set(range(28))
+        wanted += len(rows) * 28 * 16 * (tile // 13 + tile % 13)
+    assert conv1.link_bits_per_input == wanted
+    assert mapping.compile(qnet, chip).layers[0].link_bits_per_input == 0
+
+
 def test_worst_case_full_scale_comes_from_the_cells():
     """Weights of 7 down a column sum to 8 x 7 = 56 in a block of 8 rows; the top digit of a 2-bit pulse is 3."""
     chip = small_chip(adc__mode="range", adc__full_scale="worst_case", dac__bits=2)

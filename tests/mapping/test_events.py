@@ -7,6 +7,8 @@ import pytest
 from mapping.events import link_bits, partial_sum_bits, vector_events
 from mapping.partition import partition
 from mapping.place import place
+from mapping.share import InputMap, convolution_map
+from xbar.network import ConvShape
 
 
 @pytest.fixture
@@ -67,19 +69,39 @@ def test_partial_sum_bits_hold_the_worst_case():
     assert -(2**14) <= 128 * -7 * 15
 
 
-def test_link_bits_by_hand(hand_sized):
-    """Tiles 0 and 1 of a 2 x 2 mesh; input map of 100 bits.
+def linear(n_vectors, vector_bits):
+    return InputMap(n_vectors, 1, n_vectors, n_vectors, 1, vector_bits)
 
-    From outside (tile 0): 100 bits one hop to tile 1. From tile 3: two hops to tile 0, one to tile 1. No sums move,
-    since each output's row blocks lie in one tile.
+
+def test_link_bits_by_hand(hand_sized):
+    """Tiles 0 and 1 of a 2 x 2 mesh; 7 vectors of 10 bits.
+
+    From outside (tile 0): 70 bits one hop to tile 1. From tile 3: two hops to tile 0, one to tile 1. No sums move,
+    since each output's row blocks lie in one tile. A second replica in tiles 2 and 3 takes 4 of the 7 vectors: one hop
+    to tile 2, none to tile 3; the first keeps 3.
     """
-    assert link_bits(hand_sized, (), (), 4, 100, 7, 9) == 100
-    assert link_bits(hand_sized, (), (3,), 4, 100, 7, 9) == 300
-    assert link_bits(hand_sized, ((2, 3),), (3,), 4, 100, 7, 9) == 400
+    inputs = linear(7, 10)
+    assert link_bits(hand_sized, (), (), 4, inputs, 9) == 70
+    assert link_bits(hand_sized, (), (3,), 4, inputs, 9) == 3 * 70
+    assert link_bits(hand_sized, ((2, 3),), (3,), 4, inputs, 9) == 3 * 30 + 40
+
+
+def test_each_replica_of_a_convolution_gets_its_rows():
+    """6 rows of 32 bits, 3 x 3 windows, padding 1, three replicas with 2 output rows each in tiles 0, 1, 2 of 2 x 2.
+
+    Tile 1 gets rows 1-4, tile 2 rows 3-5, a hop each. With all copies in one tile, it gets every row once.
+    """
+    conv = ConvShape((3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+    inputs = convolution_map(conv, 1, [6, 4], 1, 8)
+    pieces = partition(1, 1, 4, 4, 4, 4, interleaved=True, shared_rows=False)
+    blocks, others = place(pieces, 0, 3, 1, 1)
+    assert link_bits(blocks, others, (), 4, inputs, 9) == (4 + 3) * 32
+    blocks, others = place(pieces, 3, 3, 1, 3)
+    assert link_bits(blocks, others, (), 4, inputs, 9) == 6 * 32
 
 
 def test_partial_sums_that_leave_their_tile():
     """9 rows x 2 columns on 3 row blocks of 4, a core per tile: blocks 1 and 2 send 2 sums of 9 bits for 7 vectors."""
     pieces = partition(1, 1, 9, 2, 4, 4, interleaved=True, shared_rows=False)
     blocks = place(pieces, 0, 1, 1, 1)[0]
-    assert link_bits(blocks, (), (0, 1, 2), 4, 100, 7, 9) == 7 * 2 * 9 * (1 + 1)
+    assert link_bits(blocks, (), (0, 1, 2), 4, linear(7, 10), 9) == 7 * 2 * 9 * (1 + 1)
