@@ -22,6 +22,16 @@ def test_sar_saving_from_8_bits_as_zhang_prints_it(bits: int, power: float, time
     assert ratio == pytest.approx(SAR.power_W(8) / SAR.power_W(bits) * SAR.time_s(8) / SAR.time_s(bits))
 
 
+def test_sar_names_its_law_wherever_its_source_is_printed() -> None:
+    """Energy falls 228x to 1 bit where the paper prints 28.4x: reports must say which law they use."""
+    law = "power ~ 2^N/(N+1), time ~ N, energy = power x time"
+    assert law in SAR.source
+    assert SAR.source.startswith("Shafiee et al., ISCA 2016, table 1")
+    assert SarAdc(bits=8, source=SAR.source, reference=REFERENCE) == SAR
+    chip = load_chip("isaac_isca_2016")
+    assert [law in row.source for row in chip.ledger() if row.part == "adc"] == [True]
+
+
 def test_sar_gives_its_reference_back() -> None:
     cost = SAR.cost(8)
     assert (cost.power_W, cost.area_m2) == (2e-3, 1200e-12)

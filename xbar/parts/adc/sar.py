@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from xbar.parts.base import Cost, FiniteAdc
 from xbar.settings import Settings
 from xbar.units import BitWidth, Hertz, SquareMetre, Watt
+
+_LAW = "other resolutions by power ~ 2^N/(N+1), time ~ N, energy = power x time"
 
 
 @final
@@ -30,12 +32,17 @@ class SarAdc(FiniteAdc):
     Source: Saberi et al., TCAS-I 2011, as used by Zhang et al., arXiv 1909.08496, who print a saving of 28.4x in
     "energy", 8x in time and 2x in area from 8 to 1 bit, and 14.2x, 2.67x, 2x from 8 to 3 bits. Their 28.4 is the
     ratio of 2^N / (N + 1), which is the *power*. The energy of a conversion, power * time, falls by both: 28.4 * 8 =
-    228x. Reports pay that energy per conversion; `power_W` and `time_s` have the published ratios. Below 3 bits the
-    area stays at one half; above 8 bits it doubles with each bit, as a binary capacitor array does (our assumption:
-    the paper stops at 8).
+    228x. Reports pay that energy per conversion, and `source` ends with the law, so that they say so; `power_W` and
+    `time_s` have the published ratios. Below 3 bits the area stays at one half; above 8 bits it doubles with each bit,
+    as a binary capacitor array does (our assumption: the paper stops at 8).
     """
 
     reference: SarReference
+
+    @field_validator("source")
+    @classmethod
+    def _names_the_law(cls, source: str) -> str:
+        return source if source.endswith(_LAW) else f"{source}; {_LAW}"
 
     def power_W(self, bits: int) -> float:
         """Power while converting at `bits`: that of the reference times the ratio of 2^N / (N + 1)."""
