@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from small import small_network
 
+import mapping
 from xbar.hardware import LedgerRow, load_chip
+from xbar.program import pulse_time_s
 
 CHIP = load_chip("isaac_isca_2016")
 
@@ -65,6 +69,15 @@ def test_peak_efficiency_computed_from_the_table() -> None:
     assert round(CHIP.peak_ops_per_s / 1e12, 1) == 41.3
     assert round(CHIP.peak_ops_per_s / (CHIP.area_m2 * 1e6) / 1e9) == 483
     assert round(CHIP.peak_ops_per_s / CHIP.peak_power_W / 1e9) == 627
+
+
+def test_no_program_reaches_that_peak_because_of_the_unit_column() -> None:
+    """The paper counts 128 conversions per crossbar and read; a full core converts 129, which takes 100.78 ns."""
+    weights = [np.full((16, 1024), 2**15 - 1)]  # 8 row blocks x 16 weights of 8 cells: every cell of one core
+    program = mapping.compile(small_network(weights, weight_bits=16, input_bits=16), CHIP)
+    assert CHIP.pulse_time_s == pytest.approx(100e-9)
+    assert pulse_time_s(program.layers[0], CHIP) == pytest.approx(129 / 1.28e9)
+    assert round(CHIP.peak_ops_per_s * 128 / 129 / 1e12, 1) == 41.0
 
 
 def test_energies_that_follow() -> None:
