@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from xbar.hardware import load_chip
 from xbar.parts.dac.scaled import ScaledDac
 from xbar.parts.digital.priced import PricedComponent
 from xbar.parts.memory.sram import SramMemory
@@ -72,3 +73,9 @@ def test_a_router_spreads_its_power_over_the_bits_of_all_ports() -> None:
     assert dict(router.energies())["link_bits"] == pytest.approx(40e-3 / 256e9)
     with pytest.raises(ValueError, match="must not exceed power_W"):
         MeshRouter(ports=8, flit_bits=32, clock_Hz=1e9, area_m2=1e-7, power_W=1e-3, leakage_W=2e-3)
+
+
+def test_what_leaves_a_core_is_no_write_to_its_input_register() -> None:
+    """bus_bits holds the sums on their way back too: the generic chip's input register pays for what arrives."""
+    (row,) = [row for row in load_chip("generic_1t1r").ledger() if row.part == "input register"]
+    assert [event for event, _ in row.energies] == ["row_pulses", "buffer_read_bits"]
