@@ -24,7 +24,7 @@ class Precision(Settings):
 
     `weight_bits` counts the sign: 8 bits are the integers -127 .. 127. `input_bits` are unsigned (0 .. 2^b - 1) where
     calibration saw no negative value, else two's complement. `one_level` weights are -1, 0, 1: `weight_bits` is 2,
-    stated or not. `input_range` is what the largest integer of an activation stands for: the largest magnitude seen, the
+    stated or not. `input_range` is the activation that the largest integer stands for: the largest magnitude seen, the
     `percentile` of the non-zero magnitudes, or what makes the squared error smallest; larger ones are clipped.
     """
 

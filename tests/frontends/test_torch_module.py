@@ -155,6 +155,7 @@ def test_a_program_exported_for_one_input_takes_any_batch() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch about its own code
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 def test_decomposed_programs_map_too() -> None:
     model, x = models.build(models.Convolutions), models.inputs(models.Convolutions, 3)
     core = torch.export.export(model, (x,)).run_decompositions()
@@ -358,7 +359,7 @@ def test_a_stack_of_several_matrices_is_refused(product: Callable[[Tensor, Tenso
         def forward(self, x: Tensor) -> Tensor:
             return product(x.reshape(2, -1, 4), self.w)
 
-    with pytest.raises(ModelError, match="layer w .*: a different matrix for every batch entry"):
+    with pytest.raises(ModelError, match=r"layer w .*: a different matrix for every batch entry"):
         from_torch(Stack(), torch.randn(6, 4))
 
 
