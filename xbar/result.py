@@ -131,6 +131,9 @@ class Uncosted:
     count: float  # per inference
     reason: str
 
+    def __str__(self) -> str:
+        return f"not in the bill: {self.count:,.4g} {self.event} per inference ({self.reason})"
+
 
 @dataclass(frozen=True, eq=False)
 class Report:
@@ -153,6 +156,7 @@ class Report:
     utilisation: Mapping[str, float]  # by layer: weight cells used / cells of the crossbars that it occupies
     utilisation_total: float
     uncosted: tuple[Uncosted, ...]
+    notes: tuple[str, ...]  # what the figures leave out, in plain sentences: of the time, of leakage, of the bill
 
     def by(self, key: Literal["part", "layer", "level"]) -> dict[str, LedgerSum]:
         """Ledger sums; parts are named `level.part`, since a core and a tile may both have, say, shift-and-adds."""
@@ -227,7 +231,7 @@ class Report:
         return figures
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it: the figures, the ledger and its sums, times by layer, what has no price."""
+        """As JSON holds it: the figures, the ledger and its sums, times by layer, what is left out."""
         keys: tuple[Literal["part", "layer", "level"], ...] = ("part", "layer", "level")
         return {
             "network": self.network,
@@ -241,6 +245,7 @@ class Report:
             "ledger": [asdict(entry) for entry in self.ledger],
             "timing": [asdict(t) for t in self.timing],
             "uncosted": [asdict(u) for u in self.uncosted],
+            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
@@ -283,5 +288,4 @@ def _text(report: Report) -> list[str]:
         f"    {t.name:<27}{t.n_steps:>14} {t.n_replicas:>6} {si(t.array_read_s, 's'):>12} {si(t.adc_wait_s, 's'):>10}"
         for t in report.timing
     ]
-    lines += [f"  not in the bill: {u.count:,.4g} {u.event} per inference ({u.reason})" for u in report.uncosted]
-    return lines
+    return [*lines, *(f"  {note}" for note in report.notes)]

@@ -108,6 +108,26 @@ def test_what_has_no_price_is_named(report):
     }
 
 
+def test_notes_say_what_the_figures_leave_out(report):
+    """6 ReLUs per inference take no time; the buffers' leakage is priced, so nothing is said about it."""
+    time, *bill = report.notes
+    assert time == (
+        "not in the time: 6 digital operations per inference, and buffers, bus, links and the chip's edge "
+        "(taken as 0 s)"
+    )
+    assert len(bill) == len(report.uncosted) == 4
+    assert "not in the bill: 24 link_bits per inference (no part of the chip has a price for it)" in bill
+    lines = str(report).splitlines()
+    assert all(f"  {note}" in lines for note in report.notes)
+    assert report.to_dict()["notes"] == list(report.notes)
+
+
+def test_a_chip_without_leakage_says_so():
+    program = compiled(tile__parts={})
+    notes = estimate(program, counted(program)).notes
+    assert "not in the energy: leakage, of which chip small gives none; static energy is 0" in notes
+
+
 def test_an_ideal_adc_is_free_and_says_so():
     program = compiled(adc={"kind": "ideal"})
     report = estimate(program, counted(program))
@@ -172,7 +192,9 @@ def test_another_latency_model_can_take_its_place():
 
         return tuple(LayerTiming(t.name, t.n_steps, t.n_replicas, 1.0, 1.0) for t in analytic_pipeline(p))
 
-    assert estimate(program, counted(program), slow).latency_s == 4.0
+    report = estimate(program, counted(program), slow)
+    assert report.latency_s == 4.0
+    assert not any("not in the time" in note for note in report.notes)  # only the model knows
 
 
 def test_json_and_text(report):

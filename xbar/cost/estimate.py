@@ -8,8 +8,11 @@ from xbar.cost.area import shares
 from xbar.cost.energy import dynamic_J, uncosted
 from xbar.cost.latency import LatencyModel, analytic_pipeline
 from xbar.errors import DataError
+from xbar.hardware import Chip
 from xbar.program import Program, utilisation
 from xbar.result import Activity, LedgerEntry, Report
+
+DIGITAL_OPS = ("activation_ops", "pooling_ops", "digital_ops")
 
 
 def estimate(program: Program, activity: Activity, latency: LatencyModel = analytic_pipeline) -> Report:
@@ -17,7 +20,7 @@ def estimate(program: Program, activity: Activity, latency: LatencyModel = analy
 
     area: every part of the chip, on the account of the layer that occupies it. energy per inference: events * energy
     per event, and leakage of the whole chip for as long as an inference takes in the full pipeline. `latency` gives the
-    time of each layer.
+    time of each layer. `Report.notes` says what the figures leave out.
 
     Raises DataError where the activity is of another program or of no inputs.
     """
@@ -28,6 +31,8 @@ def estimate(program: Program, activity: Activity, latency: LatencyModel = analy
         raise DataError(f"activity: must count at least one input, got {activity.n_inputs}; simulate some inputs")
     chip = program.chip
     timing = latency(program)
+    time_notes = (_time_note(activity),) if latency is analytic_pipeline else ()
+    unpriced = uncosted(program, activity)
     by_layer, total = utilisation(program)
     return Report(
         network=program.network.name,
@@ -41,7 +46,8 @@ def estimate(program: Program, activity: Activity, latency: LatencyModel = analy
         n_tiles=chip.chip.tiles,
         utilisation=by_layer,
         utilisation_total=total,
-        uncosted=uncosted(program, activity),
+        uncosted=unpriced,
+        notes=(*time_notes, *_leakage_notes(chip), *map(str, unpriced)),
     )
 
 
@@ -59,6 +65,20 @@ def ledger(program: Program, activity: Activity, period_s: float) -> tuple[Ledge
             if area_m2 or leakage_J or energy_J:
                 entries.append(LedgerEntry(name, row.level, row.part, area_m2, energy_J, leakage_J))
     return tuple(entries)
+
+
+def _time_note(activity: Activity) -> str:
+    n_ops = sum(activity.host[event] for event in DIGITAL_OPS) / activity.n_inputs
+    return (
+        f"not in the time: {n_ops:,.10g} digital operations per inference, and buffers, bus, links and the chip's edge "
+        "(taken as 0 s)"
+    )
+
+
+def _leakage_notes(chip: Chip) -> tuple[str, ...]:
+    if chip.total().leakage_W > 0:
+        return ()
+    return (f"not in the energy: leakage, of which chip {chip.name} gives none; static energy is 0",)
 
 
 def _adc_source(program: Program) -> str:
