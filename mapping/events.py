@@ -31,10 +31,10 @@ def vector_events(
     """Events of one input vector (MVM), whatever its values.
 
     array_reads: one per pulse and crossbar. row_pulses: the used word lines of those reads. conversions [slice]: the
-    used columns of that slice; unit_conversions: one per read where there are unit columns, since every crossbar has its
-    own and reads it, also with `layout: separate`, where the crossbars of a row block's slices read the same sum.
-    tile_adds: partial sums of the row blocks merged, (row blocks - 1) per output. buffer_read_bits: each row block's
-    inputs, once per tile that needs them. bus_bits: the same once per core, and each core's sums back, as wide as an exact accumulator.
+    used columns of that slice. unit_conversions: one per read where there are unit columns, since every crossbar reads
+    its own, also with `layout: separate`, where those of a row block's slices hold the same sum. tile_adds: partial
+    sums of the row blocks merged, (row blocks - 1) per output. buffer_read_bits: each row block's inputs, once per tile
+    that needs them. bus_bits: the same once per core, and each core's sums back, as wide as an exact accumulator.
     buffer_write_bits: the outputs, `output_bits` each. active_row_weight: crossbars that see one word line: all column
     blocks, times all planes where planes have crossbars of their own; the same for every word line of the layer.
     """
