@@ -366,10 +366,14 @@ def _einsum(node: Node, constants: Constants) -> Product | Unmappable | None:
     side = operands.index(operand)
     x = operands[1 - side]
     parsed = _einsum_axes(equation, side, _dims(x), _dims(operand))
+    refused = Unmappable(operand, f"einsum '{equation}' is not one matrix applied to every input vector")
     if parsed is None:
-        return Unmappable(operand, f"einsum '{equation}' is not one matrix applied to every input vector")
+        return refused
     x_order, w_order, n_free, out_order = parsed
     n_kept = _dims(x) - (_dims(operand) - n_free)
+    summed = zip(x_order[n_kept:], w_order[n_free:], strict=True)
+    if any(sizes_of(x)[i] != operand.meta["val"].shape[j] for i, j in summed):
+        return refused  # einsum spreads an axis of size 1 over the other operand's
     free = tuple(int(operand.meta["val"].shape[a]) for a in w_order[:n_free])
 
     def weight(w: Tensor) -> Tensor:

@@ -105,6 +105,13 @@ def test_shared_and_repeated_weights_are_tied_layers() -> None:
     }
 
 
+def test_one_weight_with_different_batch_norms_folded_in_is_not_tied() -> None:
+    fc, norm = nn.Linear(3, 3), nn.BatchNorm1d(3, eps=3.0)
+    model = nn.Sequential(fc, nn.BatchNorm1d(3), fc, norm, fc, norm).eval()
+    tied = {layer.name: layer.tied_to for layer in from_torch(model, torch.ones(2, 3)).layers}
+    assert tied == {"0": None, "2": None, "4": "2"}
+
+
 def test_slices_of_a_weight_are_its_rows() -> None:
     model = models.build(models.Traps)
     network = from_torch(model, models.inputs(models.Traps, 2))
@@ -361,6 +368,20 @@ def test_a_stack_of_several_matrices_is_refused(product: Callable[[Tensor, Tenso
 
     with pytest.raises(ModelError, match=r"layer w .*: a different matrix for every batch entry"):
         from_torch(Stack(), torch.randn(6, 4))
+
+
+def test_an_einsum_that_spreads_a_single_row_is_refused() -> None:
+    class Spread(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(1, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.einsum("bj,jk->bk", x, self.w)
+
+    with pytest.raises(ModelError, match=r"layer w .*einsum 'bj,jk->bk' is not one matrix"):
+        from_torch(Spread(), torch.randn(2, 4))
+    assert len(from_torch(Spread(), torch.randn(2, 1)).layers) == 1
 
 
 def test_products_of_activations_are_no_layers() -> None:

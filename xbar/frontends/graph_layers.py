@@ -233,7 +233,8 @@ def _layers(
         elements = prod(sizes[f.product.activation])
         rows = prod(f.weight.shape[1:])
         n_vectors = prod(sizes[f.node]) // f.weight.shape[0] if f.product.conv is not None else elements // rows
-        tied = first_use.setdefault(f.memory, f.name)
+        # one weight with different BatchNorms folded in is as many weights
+        tied = first_use.setdefault((*f.memory, f.weight.tobytes() if f.bypass else b""), f.name)
         layers.append(
             MatrixLayer(
                 name=f.name,
