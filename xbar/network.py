@@ -6,7 +6,7 @@ Three values: `Network` (float weights, from a front end), `QuantizedNetwork` (i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -99,6 +99,12 @@ class MatrixLayer:
         """Columns of the unrolled matrix of one group."""
         return self.weight.shape[0] // self.groups
 
+    def __str__(self) -> str:
+        sizes = f"{self.n_rows} x {self.n_cols}" + (f", {self.groups} groups" if self.groups > 1 else "")
+        kind = "linear" if self.conv is None else f"conv {' x '.join(map(str, self.conv.kernel))}"
+        vectors = f"{self.vectors_per_input:,} vector{'s' if self.vectors_per_input > 1 else ''} per input"
+        return f"{sizes}, {kind}, {vectors}" + (f", weights of {self.tied_to}" if self.tied_to else "")
+
 
 @dataclass(frozen=True)
 class DigitalNode:
@@ -111,7 +117,7 @@ class DigitalNode:
     kind: Literal["activation", "pooling", "other"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A traced network: the exported graph (the digital host), the nodes that crossbars take over, and what stays.
 
@@ -127,6 +133,30 @@ class Network:
     digital: tuple[DigitalNode, ...]
     input_shape: tuple[int, ...]
     fixed_batch: int | None
+
+    @property
+    def n_parameters(self) -> int:
+        """Weights and biases of the matrix layers (BatchNorm folded in); those that several layers share count once."""
+        by_name, total = {layer.name: layer for layer in self.layers}, 0
+        for layer in self.layers:
+            first = None if layer.tied_to is None else by_name[layer.tied_to].bias
+            shared = first is not None and layer.bias is not None and np.array_equal(first, layer.bias)
+            total += 0 if layer.tied_to else layer.weight.size
+            total += 0 if layer.bias is None or shared else layer.bias.size
+        return total
+
+    def _sizes(self) -> str:
+        return f"{self.n_parameters:,} parameters in them, {len(self.digital)} digital nodes"
+
+    def _headline(self) -> str:
+        batch = "" if self.fixed_batch is None else f" in batches of {self.fixed_batch}"
+        return f"{self.name}: input {list(self.input_shape)}{batch}, {len(self.layers)} matrix layers, {self._sizes()}"
+
+    def __str__(self) -> str:
+        return _listing(self._headline(), [(layer.name, str(layer)) for layer in self.layers])
+
+    def __repr__(self) -> str:
+        return f"<Network {self._headline()}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +174,33 @@ class QuantizedLayer:
     input_bits: int
     input_signed: bool
 
+    def __str__(self) -> str:
+        inputs = f"inputs {self.input_bits} bit {'signed' if self.input_signed else 'unsigned'}"
+        return f"{self.layer}, weights {self.weight_bits} bit, {inputs} in steps of {self.input_scale:.3g}"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class QuantizedNetwork:
     """A network whose matrix layers are integers; the rest of the graph is as it was."""
 
     network: Network
     layers: tuple[QuantizedLayer, ...]
     precision: Precision
+
+    def _headline(self) -> str:
+        p, network = self.precision, self.network
+        return (
+            f"{network.name}: {len(self.layers)} matrix layers in integers, {network._sizes()}; "
+            f"weights {p.weight_bits} bit {p.weights} per {p.granularity}, inputs {p.input_bits} bit {p.inputs}"
+        )
+
+    def __str__(self) -> str:
+        return _listing(self._headline(), [(q.layer.name, str(q)) for q in self.layers])
+
+    def __repr__(self) -> str:
+        return f"<QuantizedNetwork {self._headline()}>"
+
+
+def _listing(headline: str, rows: Sequence[tuple[str, str]]) -> str:
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join([headline, *(f"  {name:{width}}  {text}" for name, text in rows)])
