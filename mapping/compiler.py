@@ -134,9 +134,9 @@ def _placed(
     for q, plan, draft, n_replicas in zip(qnet.layers, plans, drafts, replicas, strict=True):
         blocks, replica_tiles = place(plan.pieces, next_core, n_replicas, chip.core.crossbars, chip.tile.cores)
         next_core += n_replicas * plan.cores
-        tiles_of[draft.name] = {b.tile for b in blocks}.union(*replica_tiles)
-        sources = set().union(*(tiles_of[s] for s in draft.sources))
         placed = replace(draft, blocks=blocks, n_replicas=n_replicas, replica_tiles=replica_tiles)
+        tiles_of[draft.name] = set(placed.tiles)
+        sources = set().union(*(tiles_of[s] for s in draft.sources))
         layers.append(_counted(placed, q, nodes[q.layer.node], chip, sources))
     return tuple(layers), next_core
 

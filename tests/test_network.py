@@ -17,7 +17,7 @@ from xbar.errors import ConfigError
 from xbar.frontends.torch_module import from_torch
 from xbar.hardware import load_chip
 from xbar.network import Precision
-from xbar.program_io import equal, load_program, save_program
+from xbar.program_io import load_program, save_program
 from xbar.quantization import quantize
 
 
@@ -42,7 +42,7 @@ def test_one_level_weights_take_their_two_bits_of_themselves(tmp_path: Path) -> 
     program = mapping.compile(quantize(from_torch(models.build(models.MLP), x), x, chip), chip)
     assert {layer.weight_bits for layer in program.layers} == {2}
     save_program(program, tmp_path / "program")
-    assert equal(load_program(tmp_path / "program"), program)
+    assert load_program(tmp_path / "program") == program
 
 
 def test_one_level_weights_refuse_the_bits_of_a_chip_that_states_others(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from xbar.cost import estimate
 from xbar.errors import DataError, OutputError, XbarError
 from xbar.host import run
 from xbar.program import Program, utilisation
-from xbar.program_io import equal, load_program, save_program
+from xbar.program_io import load_program, save_program
 
 OFFSET = {"encoding": {"kind": "offset", "flipped": True, "layout": "separate"}, "device__cell_bits": 2}
 
@@ -31,7 +31,7 @@ def test_round_trip_is_equal(tmp_path, changes):
     program = compiled(**changes)
     save_program(program, tmp_path / "deep" / "folder")
     loaded = load_program(tmp_path / "deep" / "folder")
-    assert equal(program, loaded)
+    assert loaded == program
     assert loaded.chip == program.chip
     assert loaded.layers[0].cells.dtype == np.uint8
     x = torch.rand(3, 5, 10)
@@ -69,8 +69,20 @@ def changed_chip(program: Program) -> Program:
 @pytest.mark.parametrize("change", [changed_cell, changed_type, changed_scale, changed_host, changed_chip])
 def test_the_smallest_difference_is_seen(change):
     program = compiled()
-    assert equal(program, compiled())
-    assert not equal(program, change(program))
+    assert program == compiled()
+    assert program != change(program)
+
+
+def test_a_program_prints_where_its_layers_are():
+    """As in test_utilisation_by_hand: layer 0 in cores 0-5 of 2 to a tile, layer 1 in cores 6 and 7."""
+    program = compiled()
+    assert str(program).splitlines() == [
+        "small on small: 2 matrix layers in 14 crossbars, 4 of 4 tiles",
+        "  layer0: 10 x 6 in 3 x 4 crossbars, tiles 0 to 2",
+        "  layer1: 6 x 3 in 2 x 1 crossbar, tile 3",
+    ]
+    assert repr(program) == "<Program small on small: 2 matrix layers in 14 crossbars, 4 of 4 tiles>"
+    assert repr(program.layers[1]) == "<LayerProgram layer1: 6 x 3 in 2 x 1 crossbar, tile 3>"
 
 
 def test_sidecar_is_readable_and_holds_no_arrays(tmp_path):

@@ -1,7 +1,7 @@
 """What a network is to the simulator: matrix layers, and the exported graph that hosts them. Describes, never computes.
 
 Three values: `Network` (float weights, from a front end), `QuantizedNetwork` (integers with scales, from
-`xbar.quantize`) and the `Precision` that leads from one to the other.
+`xbar.quantize`) and the `Precision` that leads from one to the other. They compare by content.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from xbar.same import same_fields, same_graph
 from xbar.settings import Settings
 
 if TYPE_CHECKING:
@@ -99,6 +100,9 @@ class MatrixLayer:
         """Columns of the unrolled matrix of one group."""
         return self.weight.shape[0] // self.groups
 
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
     def __str__(self) -> str:
         sizes = f"{self.n_rows} x {self.n_cols}" + (f", {self.groups} groups" if self.groups > 1 else "")
         kind = "linear" if self.conv is None else f"conv {' x '.join(map(str, self.conv.kernel))}"
@@ -133,6 +137,10 @@ class Network:
     digital: tuple[DigitalNode, ...]
     input_shape: tuple[int, ...]
     fixed_batch: int | None
+
+    def __eq__(self, other: object) -> bool:
+        same_values = same_fields(self, other, without=("exported",))
+        return same_values and isinstance(other, Network) and same_graph(self.exported, other.exported)
 
     @property
     def n_parameters(self) -> int:
@@ -174,6 +182,9 @@ class QuantizedLayer:
     input_bits: int
     input_signed: bool
 
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
     def __str__(self) -> str:
         inputs = f"inputs {self.input_bits} bit {'signed' if self.input_signed else 'unsigned'}"
         return f"{self.layer}, weights {self.weight_bits} bit, {inputs} in steps of {self.input_scale:.3g}"
@@ -186,6 +197,9 @@ class QuantizedNetwork:
     network: Network
     layers: tuple[QuantizedLayer, ...]
     precision: Precision
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
 
     def _headline(self) -> str:
         p, network = self.precision, self.network

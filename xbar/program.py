@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xbar.hardware import Chip
 from xbar.network import ConvShape, Network
+from xbar.same import same_fields
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class AdcSetting:
     `range`: LSB = max(1, full_scale / (2^bits - 1)) cell steps; code = min(floor(y / LSB + 1/2), 2^bits - 1), computed
     in integers; full_scale None means that it must be calibrated first.
     `ideal`: code = y; bits and full_scale are None.
-    The unit column of offset encodings is read with `unit_bits` in clip mode.
+    The unit column of offset encodings is read with `unit_bits` in clip mode, in every crossbar: each has its own, and
+    none waits for another's.
     """
 
     mode: Literal["clip", "range", "ideal"]
@@ -64,7 +66,7 @@ class VectorEvents:
     active_row_weight: int  # crossbars of a layer that see each word line: active_rows = this * non-zero digits
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LayerProgram:
     """One matrix layer on crossbars.
 
@@ -105,6 +107,9 @@ class LayerProgram:
     per_vector: VectorEvents
     link_bits_per_input: int  # bits times hops
 
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
     @property
     def n_slices(self) -> int:
         return max(self.plane_slice) + 1
@@ -120,8 +125,27 @@ class LayerProgram:
         """The largest digit that a pulse carries: the DAC's, or the input's where it has fewer magnitude bits."""
         return (1 << max(1, min(self.dac_bits, self.input_bits - self.input_signed))) - 1
 
+    @property
+    def matrix(self) -> str:
+        """Its size in words: rows x columns, by group."""
+        groups, rows, cols = self.cells.shape[1:]
+        return f"{rows} x {cols}" if groups == 1 else f"{groups} of {rows} x {cols}"
 
-@dataclass(frozen=True, eq=False)
+    @property
+    def tiles(self) -> tuple[int, ...]:
+        """The tiles that its copies occupy, in rising order."""
+        return tuple(sorted({b.tile for b in self.blocks}.union(*self.replica_tiles)))
+
+    def __str__(self) -> str:
+        copies = f"{self.n_replicas} x " if self.n_replicas > 1 else ""
+        crossbars = f"{copies}{len(self.blocks)} crossbar{'s' if len(self.blocks) > 1 else ''}"
+        return f"{self.name}: {self.matrix} in {crossbars}, {_tiles(self.tiles)}"
+
+    def __repr__(self) -> str:
+        return f"<LayerProgram {self}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """A network compiled for a chip: what the crossbars hold, and the graph that runs the rest."""
 
@@ -130,6 +154,27 @@ class Program:
     chip: Chip
     n_tiles_used: int
     host_ops: dict[str, int]  # per input: activation_ops, pooling_ops, digital_ops, offchip_bits
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
+    def __str__(self) -> str:
+        return "\n".join([self._headline(), *(f"  {layer}" for layer in self.layers)])
+
+    def __repr__(self) -> str:
+        return f"<Program {self._headline()}>"
+
+    def _headline(self) -> str:
+        n_crossbars = sum(len(layer.blocks) * layer.n_replicas for layer in self.layers)
+        return (
+            f"{self.network.name} on {self.chip.name}: {len(self.layers)} matrix layers in {n_crossbars:,} crossbars, "
+            f"{self.n_tiles_used} of {self.chip.chip.tiles} tiles"
+        )
+
+
+def _tiles(tiles: tuple[int, ...]) -> str:
+    """Neighbours as a range: layers and their copies follow each other."""
+    return f"tile {tiles[0]}" if len(tiles) == 1 else f"tiles {tiles[0]} to {tiles[-1]}"
 
 
 def largest_sums(layer: LayerProgram) -> NDArray[np.int64]:

@@ -67,32 +67,6 @@ def load_program(folder: str | Path) -> Program:
     return typing.cast(Program, program)
 
 
-def equal(a: Program, b: Program) -> bool:
-    """Whether two programs are the same: every number, every array with its type, the chip and the host graph."""
-    arrays_a: dict[str, np.ndarray] = {}
-    arrays_b: dict[str, np.ndarray] = {}
-    return (
-        _to_plain(a, "", arrays_a) == _to_plain(b, "", arrays_b)
-        and arrays_a.keys() == arrays_b.keys()
-        and all(_same_array(array, arrays_b[name]) for name, array in arrays_a.items())
-        and _same_host(a.network, b.network)
-    )
-
-
-def _same_array(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.dtype == b.dtype and np.array_equal(a, b)
-
-
-def _same_host(a: Network, b: Network) -> bool:
-    x, y = a.exported, b.exported
-    stored_x, stored_y = ({**e.state_dict, **e.constants} for e in (x, y))
-    return (
-        x.graph_module.code == y.graph_module.code
-        and stored_x.keys() == stored_y.keys()
-        and all(_same_array(stored_x[k].detach().numpy(), stored_y[k].detach().numpy()) for k in stored_x)
-    )
-
-
 def _to_plain(value: Any, path: str, arrays: dict[str, np.ndarray]) -> Any:
     """Dataclasses as mappings, arrays by name in `arrays`; the exported graph is left out (it has its own file)."""
     if isinstance(value, np.ndarray):

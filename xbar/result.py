@@ -70,6 +70,9 @@ class SimResult:
     outputs: torch.Tensor
     activity: Activity
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SimResult) and self.outputs.equal(other.outputs) and self.activity == other.activity
+
 
 HOST = "(host)"  # what serves the whole network: chip-level parts, and the digital operations between the layers
 UNUSED = "(unused)"  # hardware of the chip that no layer occupies
@@ -135,7 +138,7 @@ class Uncosted:
         return f"not in the bill: {self.count:,.4g} {self.event} per inference ({self.reason})"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Report:
     """The bill of one network on one chip: area, energy, power, latency and throughput, by part, by layer and by level.
 
