@@ -54,19 +54,31 @@ def _images(n: int, shape: tuple[int, ...]) -> torch.Tensor:
     return torch.relu(torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))).clamp(max=1)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_lenet_within_15_times_the_float_forward_pass(encoding: str) -> None:
-    ratio = _simulated_over_float(models.LeNet5(), _images(2000, (1, 28, 28)), encoding)
-    print(f"LeNet-5, {encoding}: {ratio:.2f} times the float32 forward pass")
-    assert ratio < 15
+CASES = {"LeNet-5": (models.LeNet5, (1, 28, 28), 2000, 15), "ResNet-20": (models.ResNet20, (3, 32, 32), 64, 12)}
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_resnet20_within_12_times_the_float_forward_pass(encoding: str) -> None:
+def _measured(name: str, encoding: str) -> tuple[float, float]:
+    """The ratio and its bar."""
+    kind, shape, n, bar = CASES[name]
     torch.manual_seed(0)
-    ratio = _simulated_over_float(models.ResNet20(), _images(64, (3, 32, 32)), encoding)
-    print(f"ResNet-20, {encoding}: {ratio:.2f} times the float32 forward pass")
-    assert ratio < 12
+    ratio = _simulated_over_float(kind(), _images(n, shape), encoding)
+    print(f"{name}, {encoding}: {ratio:.2f} times the float32 forward pass")
+    return ratio, bar
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", CASES)
+def test_within_the_bar_of_float_forward_passes(name: str, encoding: str) -> None:
+    ratio, bar = _measured(name, encoding)
+    assert ratio < bar
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_engine_that_lost_its_speed_is_noticed_on_a_busy_machine_too(name: str) -> None:
+    """The bars are for a quiet machine (`make slow`): other work on the cores slows many short kernels the most."""
+    ratio, bar = _measured(name, "isaac")
+    assert ratio < 3 * bar
 
 
 @pytest.mark.slow
