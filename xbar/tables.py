@@ -59,8 +59,9 @@ def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
     for key in ("part", "layer", "level"):
         yield _bill(report, key)
     yield from _digital(outcome.program.network)
-    for item in report.uncosted:
-        yield Text(f"not in the bill: {item.count:,.4g} {item.event} per inference ({item.reason})", style="yellow")
+    yield _title("what this report leaves out")
+    for note in report.notes:
+        yield Text(f" {note}", style="yellow")
 
 
 def _headline(outcome: Outcome) -> RenderableType:
