@@ -183,45 +183,47 @@ def _digital(network: Network) -> Iterator[RenderableType]:
 
 
 def print_chips(chips: Sequence[Chip], console: Console) -> None:
-    """The list of chips."""
-    table = _table(
-        title="chips that come with xbar",
-        title_justify="left",
-        caption="xbar show NAME for the parts of one",
-        caption_justify="left",
-    )
-    for name in ("name", "crossbar", "cell", "weights", "ADC", "tiles", "area", "peak power", "source"):
-        table.add_column(name, overflow="fold")
+    """The list of chips, and where each comes from."""
+    table = _table()
+    for name in ("name", "crossbar", "cell", "weights", "ADC", "area", "peak power"):
+        table.add_column(name)
     for chip in chips:
-        bits = "ideal" if chip.adc_bits is None else f"{max(chip.adc_bits)} bit"
         table.add_row(
             f"[bold]{escape(chip.name)}",
-            f"{chip.crossbar.rows} x {chip.crossbar.cols}",
+            f"{chip.crossbar.rows}x{chip.crossbar.cols}",
             f"{chip.device.cell_bits} bit",
-            f"{chip.precision.weight_bits} bit, {chip.encoding.kind}",
-            bits,
-            str(chip.chip.tiles),
+            f"{chip.precision.weight_bits} bit",
+            "ideal" if chip.adc_bits is None else f"{max(chip.adc_bits)} bit",
             si(chip.area_m2, "m2"),
             si(chip.peak_power_W, "W"),
-            escape(chip.citation),
         )
     console.print(table)
+    for chip in chips:
+        console.print(f" {chip.name}: {chip.citation}", markup=False, highlight=False, style="dim")
+    console.print("xbar show NAME lists the parts of one")
 
 
 def print_chip(chip: Chip, console: Console) -> None:
-    """One chip, part by part."""
+    """One chip, part by part: area and power, then energies, then sources."""
     rows = chip.describe()
     console.print(f"[bold]{escape(chip.name)}[/]: {escape(chip.citation)}")
-    console.print(f"{escape(chip.hierarchy.strip())}", style="dim")
-    table = _table()
-    for name in rows[0]:
-        table.add_column(
-            name, overflow="fold", justify=RIGHT if name in ("count", "area", "peak power", "leakage") else "left"
-        )
+    console.print(escape(chip.hierarchy.strip()), style="dim")
+    figures = ("count", "area", "peak power", "leakage")
+    table, energies = _table(), _table()
+    for name in ("level", "part", *figures):
+        table.add_column(name, justify=RIGHT if name in figures else "left")
+    for name in ("part", "kind", "energy per event"):
+        energies.add_column(name)
     for row in rows:
         total = row["kind"] == "sum"
-        table.add_row(*map(escape, row.values()), style="bold" if total else "", end_section=total)
-    console.print(table)
+        values = [escape(row[name]) for name in ("level", "part", *figures)]
+        table.add_row(*values, style="bold" if total else "", end_section=total)
+        if not total:
+            energies.add_row(*(escape(row[name]) for name in ("part", "kind", "energy per event")))
+    console.print(Group(table, energies))
+    for row in rows:
+        if row["source"]:
+            console.print(f" {row['part']}: {row['source']}", markup=False, highlight=False, style="dim")
     peak = chip.peak_ops_per_s
     line = f"peak: {peak / 1e12:.4g} TOPS"
     if chip.area_m2 > 0 and chip.peak_power_W > 0:
