@@ -14,7 +14,7 @@ from xbar.errors import DataError
 from xbar.frontends.torch_module import from_torch
 from xbar.program import Program
 from xbar.quantization import quantize
-from xbar.sim import adc_resolution, simulate
+from xbar.sim import AdcResolution, SliceResolution, adc_resolution, simulate
 
 
 def _case(
@@ -89,3 +89,15 @@ def test_wrong_labels_and_loss() -> None:
     program, x, _ = _case({"kind": "differential"})
     with pytest.raises(DataError, match="one integer for each of 60 inputs"):
         adc_resolution(program, x, torch.zeros(5, dtype=torch.long))
+
+
+def test_prints_a_line_for_each_layer() -> None:
+    slices = (
+        SliceResolution("a", 0, 8, 7, 6, 5),
+        SliceResolution("a", 1, 4, 3, 2, 1),
+        SliceResolution("b", 0, 9, 9, 9, 9),
+    )
+    lines = str(AdcResolution(slices, 100, 0.01, 0.9, 0.895, 7, 0.9)).splitlines()
+    assert lines[1].split() == ["a", "8/7/6", ">", "5", "4/3/2", ">", "1"]
+    assert lines[2].split() == ["b", "9/9/9", ">", "9"]
+    assert "7 bits everywhere" in lines[3]

@@ -53,6 +53,15 @@ class AdcResolution:
         """One dictionary per layer and slice, for tables."""
         return [asdict(s) for s in self.slices]
 
+    def __str__(self) -> str:
+        """One line per layer: lossless/seen/99.9 % > smallest bits of its slices, the least significant first."""
+        lines = ["ADC bits by slice, least significant first: lossless/seen/99.9 % of the data > smallest"]
+        for layer in dict.fromkeys(s.layer for s in self.slices):
+            own = (s for s in self.slices if s.layer == layer)
+            bits = (f"{s.lossless_bits}/{s.max_bits}/{s.p999_bits} > {s.smallest_bits}" for s in own)
+            lines.append(f"  {layer:<20}" + "   ".join(bits))
+        return "\n".join([*lines, self.summary()])
+
     def summary(self) -> str:
         """One line on what the search found."""
         return (
