@@ -446,3 +446,23 @@ def test_fused_attention_operations_are_refused_by_name() -> None:
 
     with pytest.raises(ModelError, match=r"attention\.in_proj .*fused attention hides its projections"):
         from_torch(Fused(), torch.randn(2, 5, 8))
+
+
+class _Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = nn.LSTM(8, 16, batch_first=True)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.loop(x)[0][:, -1])
+
+
+def test_a_recurrent_loop_for_a_fixed_batch_is_not_run_on_another() -> None:
+    """torch reads beyond the hidden state, and may crash, where its batch is not that of the input."""
+    model = _Recurrent().eval()
+    exported = torch.export.export(model, (torch.zeros(2, 4, 8),))
+    network = from_torch(exported, digital=("loop",))
+    assert network.fixed_batch == 2
+    x = torch.randn(5, 4, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(host.run(network, x), model(x).detach())

@@ -11,9 +11,13 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.utils import _pytree as pytree
 
-from xbar.aten import sizes_of
+from xbar.aten import op_name, sizes_of
 from xbar.errors import ModelError
 from xbar.host import Host, user_inputs
+
+
+# operations that read beyond their hidden state, instead of refusing, where its batch is not that of the input
+_TRUSTING = {"lstm", "gru", "rnn_tanh", "rnn_relu", "mkldnn_rnn_layer"}
 
 
 def example_tensors(exported: ExportedProgram, example: tuple[Any, ...] | None, name: str) -> list[Tensor]:
@@ -82,7 +86,7 @@ def free_batch(host: Host, inputs: Sequence[Tensor]) -> int | None:
     size = sizes_of(user_inputs(exported)[0])[0]
     if size is None:
         return None
-    if len(inputs) > 1:
+    if len(inputs) > 1 or any(op_name(step) in _TRUSTING for step in host.steps):
         return size
     generator = torch.Generator().manual_seed(0)
     x = inputs[0]
