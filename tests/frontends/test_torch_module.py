@@ -458,6 +458,7 @@ class _Recurrent(nn.Module):
         return self.head(self.loop(x)[0][:, -1])
 
 
+@pytest.mark.filterwarnings("ignore:The tensor attributes self.loop:UserWarning")  # of torch's own export
 def test_a_recurrent_loop_for_a_fixed_batch_is_not_run_on_another() -> None:
     """torch reads beyond the hidden state, and may crash, where its batch is not that of the input."""
     model = _Recurrent().eval()

@@ -15,7 +15,6 @@ from xbar.aten import op_name, sizes_of
 from xbar.errors import ModelError
 from xbar.host import Host, user_inputs
 
-
 # operations that read beyond their hidden state, instead of refusing, where its batch is not that of the input
 _TRUSTING = {"lstm", "gru", "rnn_tanh", "rnn_relu", "mkldnn_rnn_layer"}
 
