@@ -193,3 +193,10 @@ def test_sweep_prints_a_table_and_draws(xbar, tmp_path: Path) -> None:
     assert code == 2
     assert "varied too" in err
     assert xbar("sweep", "--vary", "adc.bits=3,8", "--x", "nonsense", "-o", out)[0] == 2
+    assert xbar("sweep", "--vary", "adc.bits=3,8", "-o", tmp_path / "picture.png")[0] == 2
+
+
+def test_a_sweep_without_a_good_point_is_an_error(xbar, tmp_path: Path) -> None:
+    code, _, err = xbar("sweep", "--vary", "adc.bitz=4,5", "-o", tmp_path / "s.jsonl", "-w", 1)
+    assert code == 2
+    assert "adc.bitz" in err

@@ -48,7 +48,8 @@ Set = Annotated[
     typer.Option(
         "--set",
         "-s",
-        help="Change the chip: path=value, as in its YAML, e.g. adc.bits=6. Repeatable.",
+        help="Change the chip: path=value, as in its YAML: adc.bits=6; adc='{kind: ideal}' for a whole part, "
+        "encoding.flipped=null to remove. Repeatable.",
         metavar="PATH=VALUE",
     ),
 ]
@@ -199,11 +200,17 @@ def sweep(
     from xbar.sweep.pool import sweep as run_sweep
     from xbar.tables import print_sweep, sweep_progress
 
+    if out.suffix == ".png":
+        raise OutputError(
+            f"--out: holds lines of JSON and the picture goes beside it as .png, got {out}; end it in .jsonl"
+        )
     picture = out.with_suffix(".png")
     for file in (out, picture):
         _writable(file)
     with sweep_progress(_err) as on_point:
         frame = run_sweep(job, grid, out, workers, on_point)
+    if (frame.problem != "").all():
+        raise XbarError(dict.fromkeys(frame.problem))
     print_sweep(frame, list(grid[0]), x, _out)
     if x in frame and frame[x].notna().any():
         save_pareto(frame, x, picture)
@@ -289,9 +296,6 @@ def main() -> None:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; the same sweep, run again, resumes", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

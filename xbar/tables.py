@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from xbar.result import UNUSED
 from xbar.units import si
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _headline(outcome: Outcome) -> RenderableType:
             f"{si(report.used_area_m2, 'm2')} used of {si(report.area_m2, 'm2')}   "
             f"{report.n_tiles_used} of {report.n_tiles} tiles",
         ),
-        ("energy", f"{si(report.energy_J, 'J')} per inference"),
+        ("energy", f"{si(report.energy_J, 'J')} per inference = {_energies(report)}"),
         (
             "power",
             f"{si(report.power_W, 'W')} average   {si(report.peak_power_W, 'W')} with every part of the chip busy",
@@ -160,6 +161,15 @@ def _bill(report: Report, key: Literal["part", "layer", "level"]) -> Table:
             f"{_share(cost.energy_J, report.energy_J):.1%}",
         )
     return table
+
+
+def _energies(report: Report) -> str:
+    """Dynamic energy and leakage; the whole chip leaks, idle tiles too."""
+    costs = report.by("layer")
+    leakage_J = sum(cost.leakage_J for cost in costs.values())
+    idle = costs.get(UNUSED)
+    text = f"{si(sum(cost.dynamic_J for cost in costs.values()), 'J')} dynamic + {si(leakage_J, 'J')} leakage"
+    return text + (f" ({si(idle.leakage_J, 'J')} of idle hardware)" if idle is not None and idle.leakage_J > 0 else "")
 
 
 def _share(part: float, whole: float) -> float:

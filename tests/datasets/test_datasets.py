@@ -119,8 +119,13 @@ def test_npz_of_the_user(tmp_path: Path) -> None:
     images = RNG.normal(size=(3, 2, 4, 4)).astype(np.float32)
     np.savez(tmp_path / "mine.npz", images=images, labels=np.array([0, 1, 1]))
     np.testing.assert_array_equal(datasets.load(f"npz:{tmp_path / 'mine.npz'}").images, images)
-    with pytest.raises(DataError, match="must hold train_images and train_labels"):
-        datasets.load(f"npz:{tmp_path / 'mine.npz'}", "train")
+    np.testing.assert_array_equal(datasets.load(f"npz:{tmp_path / 'mine.npz'}", "train").images, images)
+    np.savez(tmp_path / "half.npz", images=images, labels=np.array([0, 1, 1]), train_images=images)
+    with pytest.raises(DataError, match="must hold train_labels"):
+        datasets.load(f"npz:{tmp_path / 'half.npz'}", "train")
+    np.savez(tmp_path / "negative.npz", images=images, labels=np.array([0, -1, 1]))
+    with pytest.raises(DataError, match="labels must be 0 or more, got -1"):
+        datasets.load(f"npz:{tmp_path / 'negative.npz'}")
     images[0, 0, 0, 0] = np.nan
     np.savez(tmp_path / "bad.npz", images=images, labels=np.array([0, 1]))
     with pytest.raises(DataError) as caught:

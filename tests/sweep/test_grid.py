@@ -21,6 +21,13 @@ def test_a_list_in_brackets_is_one_value() -> None:
     assert grid_of(["adc.bits=[3,3,3,1],8"]) == [{"adc.bits": "[3,3,3,1]"}, {"adc.bits": "8"}]
 
 
+def test_a_section_in_braces_is_one_value() -> None:
+    assert grid_of(["adc={kind: ideal},{kind: sar, bits: 8}"]) == [
+        {"adc": "{kind: ideal}"},
+        {"adc": "{kind: sar, bits: 8}"},
+    ]
+
+
 def test_nothing_varied_is_one_point() -> None:
     assert grid_of([]) == [{}]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -50,6 +48,25 @@ def test_a_torn_file_resumes_to_the_same_table(undisturbed: pd.DataFrame, tmp_pa
     assert len(file.read_text().splitlines()) == 4
 
 
+def _children(pid: int) -> list[int]:
+    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() and "Z" not in _state(pid) for pid in pids):
+        assert time.monotonic() < deadline, "workers outlived their parent"
+        time.sleep(0.05)
+
+
+def _state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers in /proc")
 def test_a_killed_process_resumes_with_another_number_of_workers(undisturbed: pd.DataFrame, tmp_path: Path) -> None:
     file = tmp_path / "killed.jsonl"
     options = ["--vary", "adc.bits=3,4", "--vary", "crossbar.rows=64,128", "-n", "10", "--calibration", "20"]
@@ -61,8 +78,11 @@ def test_a_killed_process_resumes_with_another_number_of_workers(undisturbed: pd
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (file.exists() and file.read_text().count("\n") >= 1):
         time.sleep(0.02)
-    os.killpg(child.pid, signal.SIGKILL)
+    workers = _children(child.pid)
+    assert workers
+    child.kill()  # only the parent: its workers must notice
     child.wait()
+    _wait_until_gone(workers)
     n_done = file.read_text().count("\n")
     assert n_done >= 1
     pd.testing.assert_frame_equal(sweep(SMALL, GRID, file, n_workers=1), undisturbed)

@@ -28,6 +28,8 @@ class Labelled:
             )
         if len(self.images) == 0:
             problems.append(f"{self.name}: at least one image is needed, got none")
+        if len(self.labels) and self.labels.min() < 0:
+            problems.append(f"{self.name}: labels must be 0 or more, got {self.labels.min()}; count classes from 0")
         if not np.isfinite(self.images).all():
             problems.append(f"{self.name}: images must be finite, got NaN or infinity; clean the file")
         if problems:

@@ -12,11 +12,14 @@ from xbar.errors import DataError
 
 
 def read(path: Path | None, split: Split) -> Labelled:
-    """The split `test` is `images`, `labels`; `train` is `train_images`, `train_labels`, where the file has them."""
+    """The split `test` is `images`, `labels`; `train` is `train_images`, `train_labels`.
+
+    A file without training images is calibrated on its own images: `train` is then `images`, `labels` too.
+    """
     file = Path(path or ".")
-    prefix = "train_" if split == "train" else ""
     try:
         with np.load(file, allow_pickle=False) as bundle:
+            prefix = "train_" if split == "train" and {"train_images", "train_labels"} & set(bundle) else ""
             missing = [k for k in (f"{prefix}images", f"{prefix}labels") if k not in bundle]
             if missing:
                 raise DataError(f"{file}: must hold {' and '.join(missing)}, got {', '.join(bundle) or 'nothing'}")

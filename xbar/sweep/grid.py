@@ -51,4 +51,4 @@ def _values(text: str) -> list[str]:
     whole = _RANGE.fullmatch(text)
     if whole:
         return [str(v) for v in range(int(whole[1]), int(whole[2]) + 1)]
-    return [part.strip() for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
+    return [part.strip() for part in re.split(r",(?![^\[]*\]|[^{]*\})", text) if part.strip()]
