@@ -55,6 +55,7 @@ def load_exported(path: str | Path) -> ExportedProgram:
         raise ModelError(f"{where}: {what}; give the path of a file written by torch.export.save")
     try:
         entries = _entries(file)
+    # zipfile raises the last one for a compression that it does not know
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
         raise ModelError(
             f"{where}: is not a readable .pt2 archive ({error}); save the model again with torch.export.save "
