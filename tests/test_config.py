@@ -181,8 +181,8 @@ def test_problems_of_data_in_memory_name_its_origin() -> None:
         ({"tile.parts.sigmoid.rate_Hz": "null"}, "tile.parts.sigmoid.rate_Hz: is needed with event"),
         ({"tile.parts.sigmoid.leakage_W": "1 W"}, "--set tile.parts.sigmoid.leakage_W: must not exceed power_W"),
         (
-            {"device": "{kind: resistive, cell_bits: 2, g_min_S: 1 uS, g_max_S: 9 uS}"},
-            "--set device.g_max_S: has no effect",
+            {"device": "{kind: resistive, cell_bits: 2, g_min_S: 1 uS, g_max_S: 9 uS, sinh_V: 1 V}"},
+            "--set device.sinh_V: has no effect",
         ),
         ({"dac.energy_J": "1 pJ"}, "dac.power_W: give either power_W"),
     ],

@@ -15,10 +15,10 @@ import xbar
 ROOT = Path(xbar.__file__).parents[1]
 FLOORS = [
     {"xbar.errors"},
-    {"xbar.units", "xbar.settings", "xbar.same", "xbar.events"},
+    {"xbar.units", "xbar.settings", "xbar.same", "xbar.events", "xbar.rng"},
     {"xbar.kernels"},
     {"xbar.config", "xbar.network", "xbar.parts", "xbar.datasets", "xbar.pt2"},
-    {"xbar.aten"},
+    {"xbar.aten", "xbar.noise"},
     {"xbar.host", "xbar.hardware", "xbar.demo"},
     {"xbar.quantization", "xbar.program", "xbar.result"},
     {"xbar.frontends", "xbar.sim", "xbar.cost", "xbar.program_io", "mapping"},

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
 
 from xbar.config import Document, from_data, load_yaml, validate
 from xbar.errors import ConfigError
 from xbar.events import Event
 from xbar.network import Precision
+from xbar.noise import NoiseModel, noise_document
 from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device
 from xbar.parts.kinds import by_kind
 from xbar.settings import Settings, problems
@@ -35,14 +37,28 @@ class Encoding(Settings):
     `flipped` stores columns inverted whose sum could exceed half the range (ISAAC), which saves one ADC bit.
     `ternary`: -1, 0, 1 as a pair of binary cells. `layout: interleaved` puts all slices and polarities of a weight in
     neighbouring columns of one crossbar, `separate` puts each in a crossbar of its own.
+
+    `baseline`: what removes the current that cells in HRS (g_min) carry. `pair`: the two polarities cancel it after
+    their ADCs; `reference`: a column of HRS cells in every crossbar, subtracted before the ADC; `digital`: the sum of
+    the digits sent, times g_min, subtracted after the ADC. By default `pair` where there are two polarities, else
+    `reference`.
     """
 
     kind: Literal["differential", "offset", "ternary"]
     flipped: Annotated[bool, Field(strict=True)] = False
     layout: Literal["interleaved", "separate"] = "interleaved"
+    baseline: Literal["pair", "reference", "digital"] | None = None
+
+    @property
+    def baseline_removal(self) -> Literal["pair", "reference", "digital"]:
+        """`baseline`, or its default."""
+        return self.baseline or ("reference" if self.kind == "offset" else "pair")
 
     @model_validator(mode="after")
     def _nothing_inert(self) -> Encoding:
+        if self.baseline == "pair" and self.kind == "offset":
+            rule = "needs two polarities; choose reference or digital with kind: offset"
+            raise problems("Encoding", [(("baseline",), rule, self.baseline)])
         if self.flipped and self.kind != "offset":
             rule = f"has no effect with kind: {self.kind}; remove it, or set kind: offset"
             raise problems("Encoding", [(("flipped",), rule, True)])
@@ -71,6 +87,16 @@ class ChipLevel(Settings):
     parts: Parts = Field(default_factory=dict)
 
 
+def _named(value: Any) -> Any:
+    """A noise model by its name or file."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return dict(noise_document(value).data)
+    except ConfigError as error:
+        raise ValueError(error.problems[0].removeprefix("noise: ")) from error
+
+
 @dataclass(frozen=True)
 class LedgerRow:
     """One kind of part at one level, priced per instance.
@@ -90,7 +116,10 @@ class LedgerRow:
 
 
 class Chip(Settings):
-    """A chip as its YAML file describes it: frozen, comparable, and nothing but description."""
+    """A chip as its YAML file describes it: frozen, comparable, and nothing but description.
+
+    noise: a section as in hw_configs/noise, or the name or file of one; without it cells are ideal.
+    """
 
     name: str = Field(min_length=1)
     citation: str = Field(min_length=1)
@@ -105,6 +134,7 @@ class Chip(Settings):
     core: Core
     tile: Tile
     chip: ChipLevel
+    noise: Annotated[NoiseModel | None, BeforeValidator(_named)] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Chip:
@@ -142,6 +172,13 @@ class Chip(Settings):
                     yield (level, "parts", name, "per"), rule, part.per
         for name in sorted({"adc", "dac"} & set(self.core.parts)):
             yield ("core", "parts", name), f"is the name of the section `{name}:`; choose another name", name
+
+    @property
+    def is_analog(self) -> bool:
+        """Whether cells are simulated as conductances: noise is asked for, wires count, or levels are not even."""
+        even = np.linspace(self.device.low_rel, 1, 1 << self.device.cell_bits)
+        exact = np.allclose(self.device.levels_rel(), even, rtol=0, atol=1e-12)
+        return self.noise is not None or self.crossbar.circuit(self.device) is not None or not exact
 
     @property
     def n_slices(self) -> int:
@@ -327,9 +364,17 @@ def chip_document(name_or_path: str | Path) -> Document:
     return Document(f"{name}.yaml", document.data, document.lines)
 
 
-def load_chip(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Chip:
+def load_chip(
+    name_or_path: str | Path, overrides: Mapping[str, Any] | None = None, noise: str | Path | None = None
+) -> Chip:
     """A chip by name (`list_chips()`) or by the path of its YAML file, with settings overridden: {"adc.bits": 6}.
 
-    Raises ConfigError with every problem at once, by file and line.
+    noise: name (`list_noises()`) or file of a noise model that takes the place of the chip's own; overrides come after
+    it: {"noise.time_s": 3600}. Raises ConfigError with every problem at once, by file and line.
     """
-    return validate(Chip, chip_document(name_or_path), overrides)
+    document = chip_document(name_or_path)
+    own = document.data.get("noise")
+    chosen = noise if noise is not None else own if isinstance(own, str) else None
+    if chosen is not None:
+        document = Document(document.path, {**document.data, "noise": noise_document(chosen).data}, document.lines)
+    return validate(Chip, document, overrides)

@@ -36,10 +36,11 @@ def test_an_active_row_costs_what_ohm_says() -> None:
         array.cost(LevelsDevice(cell_bits=2))
 
 
-def test_conductances_are_unused_where_the_array_has_a_published_power() -> None:
+def test_a_curved_law_is_unused_where_wires_are_ideal() -> None:
     array = PerCellArray(rows=4, cols=4, read_time_s=1e-7, reference=REFERENCE)
-    assert array.unused(CELL) == ("g_max_S", "g_min_S")
-    assert array.unused(LevelsDevice(cell_bits=2)) == ()
+    curved = ResistiveDevice(cell_bits=2, g_min_S=1e-6, g_max_S=3e-6, sinh_V=0.25)
+    assert array.unused(curved) == ("sinh_V",)
+    assert array.unused(CELL) == ()
 
 
 def test_g_min_lies_below_g_max() -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PlainValidator, model_validator
 
 from xbar.events import Event
@@ -53,8 +55,15 @@ class Part(Settings, ABC):
         return {**data, "kind": own}
 
 
+Floats = NDArray[np.float64]
+
+
 class Device(Part):
-    """One ReRAM cell: it holds `cell_bits` bits of a weight as one of 2^cell_bits conductances."""
+    """One ReRAM cell: it holds `cell_bits` bits of a weight as one of 2^cell_bits conductances.
+
+    Level L of the 2^cell_bits wants the conductance g_min + L (g_max - g_min) / (2^cell_bits - 1), because column sums
+    are read on a linear scale; it gets the nearest state that the device has.
+    """
 
     folders: ClassVar[tuple[str, ...]] = ("device",)
 
@@ -64,6 +73,52 @@ class Device(Part):
     @abstractmethod
     def mean_conductance_S(self) -> float | None:
         """Conductance averaged over equally likely levels, in S; None where the device has no physics."""
+
+    @property
+    @abstractmethod
+    def range_S(self) -> tuple[float, float] | None:
+        """g_min (HRS) and g_max (LRS) in S; None where the device has no physics."""
+
+    @abstractmethod
+    def levels_rel(self) -> Floats:
+        """Conductance that each level is programmed to, over g_max, float64 [level]."""
+
+    @property
+    @abstractmethod
+    def curvature_V(self) -> float | None:
+        """V_0 of the I-V law I = g V_0 sinh(V / V_0); None where it is straight."""
+
+    @property
+    def low_rel(self) -> float:
+        """g_min over g_max; 0 where the device has no physics."""
+        return self.range_S[0] / self.range_S[1] if self.range_S else 0.0
+
+
+class Circuit(ABC):
+    """A crossbar whose wires have a resistance.
+
+    The word lines and bit lines that are used (the shape of g_S) sit next to drivers and sense amplifiers; the others
+    are switched off. All conductances in S, all voltages over the read voltage.
+    """
+
+    @property
+    @abstractmethod
+    def is_linear(self) -> bool:
+        """Whether one operator gives the column currents of all inputs."""
+
+    @abstractmethod
+    def effective_S(self, g_S: Floats) -> Floats:
+        """The operator [row, col]: column current / read voltage = sum_row drive * effective.
+
+        Without wire resistance it is g_S. Where the circuit is not linear, the one with all word lines driven.
+        """
+
+    @abstractmethod
+    def currents_S(self, g_S: Floats, drive_rel: Floats) -> Floats:
+        """Column currents over the read voltage, [vector, col], for word line voltages drive_rel [vector, row].
+
+        The result for a vector does not depend on the other vectors.
+        """
 
 
 class Array(Part):
@@ -87,6 +142,10 @@ class Array(Part):
     @abstractmethod
     def unused(self, device: Device) -> tuple[str, ...]:
         """Names of the device's settings that have no effect in this array (an error of the chip)."""
+
+    @abstractmethod
+    def circuit(self, device: Device) -> Circuit | None:
+        """The resistive network of word lines, cells and bit lines; None where wires are ideal."""
 
 
 class Dac(Part):
@@ -173,6 +232,105 @@ class FiniteAdc(Adc):
         if len(self.bits) != n_slices:
             raise ValueError(f"needs one entry per slice, {n_slices} in all, slice 0 (least significant) first")
         return self.bits
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells to be programmed. level: uint8 [...]; low_rel: g_min / g_max; n_levels: 2^cell_bits.
+
+    target_rel: float64 [...], the conductance each is meant to have, over g_max.
+    """
+
+    level: NDArray[np.uint8]
+    target_rel: Floats
+    low_rel: float
+    n_levels: int
+
+
+@dataclass(frozen=True)
+class When:
+    """The moment of reading: seconds after programming, and the temperature since then in K."""
+
+    time_s: float = 0.0
+    temperature_K: float = 300.0
+
+
+class Noise(Part):
+    """One way in which a real device or converter departs from the ideal one; each is one of the four kinds below.
+
+    Conductances are relative to the device's g_max, so that a law measured on one device scales to another's g_max.
+    """
+
+    folders: ClassVar[tuple[str, ...]] = ("noise",)
+
+
+Stage = Literal["program", "age", "state", "fault"]
+STAGES: tuple[Stage, ...] = ("program", "age", "state", "fault")
+
+
+class CellNoise(Noise):
+    """What makes the conductance of a cell, once programmed, differ from what came before it, and then stay.
+
+    Effects follow each other in the order of STAGES, and in the order listed within one: programming, ageing since
+    then, a slow state in which the cell is now, faults that override all.
+    """
+
+    stage: ClassVar[Stage]
+
+    @property
+    @abstractmethod
+    def per_device(self) -> bool:
+        """Drawn once in a device's life (device to device); else anew at every programming (cycle to cycle)."""
+
+    @abstractmethod
+    def sample(self, cells: Cells, g_rel: Floats, when: When, rng: np.random.Generator) -> Floats:
+        """New conductances over g_max, float64 of the shape of `g_rel`, which is what the effects before it left."""
+
+    @abstractmethod
+    def moments(self, cells: Cells, g_rel: Floats, when: When) -> tuple[Floats, Floats]:
+        """Mean and variance of `sample`, from the formula."""
+
+
+class ReadNoise(Noise):
+    """Independent zero-mean Gaussian noise of every cell at every read."""
+
+    @abstractmethod
+    def variance(self, g_rel: Floats, when: When) -> Floats:
+        """Variance of one read of each cell, over g_max^2."""
+
+
+class AdcNoise(Noise):
+    """Errors of converters: code = round(c_0 + c_1 y + c_2 y^2 + sigma xi) for a column sum of y LSBs."""
+
+    @property
+    @abstractmethod
+    def sigma_lsb(self) -> float:
+        """Standard deviation of every single conversion, in LSB."""
+
+    @abstractmethod
+    def sample(self, full_scale_lsb: float, n: int, rng: np.random.Generator) -> Floats:
+        """c_0, c_1, c_2 of `n` converters whose largest code is `full_scale_lsb`, float64 [n, 3]; fixed for life."""
+
+    @abstractmethod
+    def moments(self, y_lsb: Floats, full_scale_lsb: float) -> tuple[Floats, Floats]:
+        """Mean and variance of c_0 + c_1 y + c_2 y^2 + sigma xi over converters and conversions."""
+
+
+class DacNoise(Noise):
+    """Errors of word line drivers: voltage = digit (gain + sigma xi)."""
+
+    @property
+    @abstractmethod
+    def sigma_rel(self) -> float:
+        """Standard deviation of every single pulse, relative to its voltage."""
+
+    @abstractmethod
+    def sample(self, n: int, rng: np.random.Generator) -> Floats:
+        """Gains of `n` drivers, float64 [n]; fixed for life."""
+
+    @abstractmethod
+    def moments(self) -> tuple[float, float]:
+        """Mean and variance of a pulse's voltage over its nominal one."""
 
 
 class Component(Part):

@@ -41,5 +41,9 @@ class OhmicArray(Array):
         )
 
     def unused(self, device: Device) -> tuple[str, ...]:
-        """Nothing: the conductances set the energy."""
-        return ()
+        """A curved I-V law: one voltage and ideal wires see one conductance."""
+        return () if device.curvature_V is None else ("sinh_V",)
+
+    def circuit(self, device: Device) -> None:
+        """None: ideal wires."""
+        return None

@@ -43,5 +43,9 @@ class PerCellArray(Array):
         return Cost(self.reference.area_m2 * ratio, power_W, power_W * self.read_time_s, self.read_time_s)
 
     def unused(self, device: Device) -> tuple[str, ...]:
-        """The device's conductances, if it has any."""
-        return tuple(sorted(set(type(device).model_fields) - {"kind", "source", "cell_bits"}))
+        """A curved I-V law: one voltage and ideal wires see one conductance."""
+        return () if device.curvature_V is None else ("sinh_V",)
+
+    def circuit(self, device: Device) -> None:
+        """None: ideal wires."""
+        return None
