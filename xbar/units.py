@@ -105,6 +105,7 @@ Second = Annotated[float, _reader("s"), Field(gt=0)]
 Hertz = Annotated[float, _reader("Hz"), Field(gt=0)]
 Siemens = Annotated[float, _reader("S"), Field(gt=0)]
 Volt = Annotated[float, _reader("V"), Field(gt=0)]
+Ohm = Annotated[float, _reader("Ohm"), Field(ge=0)]
 Metre = Annotated[float, _reader("m"), Field(gt=0)]
 
 Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]

@@ -36,6 +36,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "read_voltage_V": "0.2 V",
         "cell_area_m2": "0.02 um2",
     },
+    "ir_drop": {
+        "rows": 64,
+        "cols": 32,
+        "read_time_s": "100 ns",
+        "read_voltage_V": "0.2 V",
+        "cell_area_m2": "0.02 um2",
+        "word_line_Ohm": "1 Ohm",
+        "bit_line_Ohm": "1 Ohm",
+    },
     "scaled": {"bits": 1, "area_m2": "0.166 um2", "power_W": "3.9 uW"},
     "ideal": {},
     "table": {

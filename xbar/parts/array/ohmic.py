@@ -11,6 +11,22 @@ from xbar.parts.base import Array, Cost, Device
 from xbar.units import SquareMetre, Volt
 
 
+def ohmic_cost(array: Array, read_voltage_V: float, cell_area_m2: float, device: Device) -> Cost:
+    """Cost of an array of resistive cells; energy per active word line, power with all word lines active.
+
+    Raises ValueError if the device has no conductances.
+    """
+    if device.mean_conductance_S is None:
+        raise ValueError("needs the cell's conductances; use device: {kind: resistive, g_min_S: ..., g_max_S: ...}")
+    row_power_W = array.cols * read_voltage_V**2 * device.mean_conductance_S
+    return Cost(
+        area_m2=array.rows * array.cols * cell_area_m2,
+        power_W=array.rows * row_power_W,
+        energy_J=row_power_W * array.read_time_s,
+        latency_s=array.read_time_s,
+    )
+
+
 @final
 class OhmicArray(Array):
     """A crossbar of resistive cells: an active word line costs E = cols * V_read^2 * mean(g) * t_read.
@@ -30,15 +46,7 @@ class OhmicArray(Array):
 
     def cost(self, device: Device) -> Cost:
         """Cost of one array; energy per active word line, power with all word lines active."""
-        if device.mean_conductance_S is None:
-            raise ValueError("needs the cell's conductances; use device: {kind: resistive, g_min_S: ..., g_max_S: ...}")
-        row_power_W = self.cols * self.read_voltage_V**2 * device.mean_conductance_S
-        return Cost(
-            area_m2=self.rows * self.cols * self.cell_area_m2,
-            power_W=self.rows * row_power_W,
-            energy_J=row_power_W * self.read_time_s,
-            latency_s=self.read_time_s,
-        )
+        return ohmic_cost(self, self.read_voltage_V, self.cell_area_m2, device)
 
     def unused(self, device: Device) -> tuple[str, ...]:
         """A curved I-V law: one voltage and ideal wires see one conductance."""
