@@ -19,7 +19,7 @@ from xbar.config import Document, from_data, load_yaml, validate
 from xbar.errors import ConfigError
 from xbar.events import Event
 from xbar.network import Precision
-from xbar.noise import NoiseModel, noise_document
+from xbar.noise import NoiseModel, noise_document, with_paths
 from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device
 from xbar.parts.kinds import by_kind
 from xbar.settings import Settings, problems
@@ -170,6 +170,9 @@ class Chip(Settings):
                 if part.per != "parent":
                     rule = f"has no meaning at {level} level, where there are no rows and columns; remove it"
                     yield (level, "parts", name, "per"), rule, part.per
+        for name, effect in (self.noise.effects if self.noise else {}).items():
+            for rule in effect.misfits(self.device):
+                yield ("noise", "effects", name), rule, None
         for name in sorted({"adc", "dac"} & set(self.core.parts)):
             yield ("core", "parts", name), f"is the name of the section `{name}:`; choose another name", name
 
@@ -179,6 +182,18 @@ class Chip(Settings):
         even = np.linspace(self.device.low_rel, 1, 1 << self.device.cell_bits)
         exact = np.allclose(self.device.levels_rel(), even, rtol=0, atol=1e-12)
         return self.noise is not None or self.crossbar.circuit(self.device) is not None or not exact
+
+    @property
+    def baseline_steps(self) -> float:
+        """What an active word line at digit 1 adds to every column sum that an ADC reads, in cell steps.
+
+        g_min over a cell step, (g_max - g_min) / (2^cell_bits - 1), where real cells are simulated and no reference
+        column takes it away before the ADC.
+        """
+        if not self.is_analog or self.encoding.baseline_removal == "reference":
+            return 0.0
+        low = self.device.low_rel
+        return low / (1 - low) * ((1 << self.device.cell_bits) - 1)
 
     @property
     def n_slices(self) -> int:
@@ -353,7 +368,7 @@ def chip_document(name_or_path: str | Path) -> Document:
     """The YAML of a chip by name or path; ConfigError for an unknown name (with the nearest known) or a bad file."""
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name:
-        return load_yaml(name_or_path)
+        return with_paths(load_yaml(name_or_path), ("noise",))
     known = list_chips()
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib.resources
 from collections.abc import Mapping
@@ -43,7 +44,7 @@ class NoiseModel(Settings):
     drift_compensation: Annotated[bool, Field(strict=True)] = False
     effects: dict[str, Annotated[Noise, by_kind(Noise)]] = Field(default_factory=dict)
 
-    def at(self, time_s: float) -> NoiseModel:
+    def at(self, time_s: float | str) -> NoiseModel:
         """The same devices, read at another time after programming. Raises ConfigError for a time before it."""
         try:
             return self.model_copy(update={"time_s": _not_before_programming(time_s)})
@@ -51,7 +52,11 @@ class NoiseModel(Settings):
             raise ConfigError(f"time_s: {error}, got {time_s}") from error
 
     def only(self, *names: str) -> NoiseModel:
-        """The model with no effects but those named."""
+        """The model with no effects but those named. Raises ConfigError for a name that it does not have."""
+        unknown = [name for name in names if name not in self.effects]
+        if unknown:
+            known = ", ".join(self.effects) or "none"
+            raise ConfigError(f"effects: must be names of the noise model ({known}), got {', '.join(unknown)}")
         return self.model_copy(update={"effects": {n: e for n, e in self.effects.items() if n in names}})
 
     @property
@@ -93,15 +98,28 @@ def noise_document(name_or_path: str | Path) -> Document:
     if name == "none":
         return Document("none", {"name": "none"}, {})
     if isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name:
-        return load_yaml(name_or_path)
+        return with_paths(load_yaml(name_or_path))
     known = list_noises()
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"the models are none, {', '.join(known)}"
         raise ConfigError(f"noise: must be a known noise model or a .yaml file, got {name}; {hint}")
     with importlib.resources.as_file(importlib.resources.files("hw_configs") / "noise" / f"{name}.yaml") as path:
-        document = load_yaml(path)
+        document = with_paths(load_yaml(path))
     return Document(f"{name}.yaml", document.data, document.lines)
+
+
+def with_paths(document: Document, place: tuple[str, ...] = ()) -> Document:
+    """The document of a noise model, or of one with it at `place`: a `csv` beside the YAML file gets its full path."""
+    data = copy.deepcopy(document.data)
+    section: Any = data
+    for step in (*place, "effects"):
+        section = section.get(step) if isinstance(section, dict) else None
+    for effect in section.values() if isinstance(section, dict) else ():
+        if isinstance(effect, dict) and isinstance(effect.get("csv"), str):
+            beside = Path(document.path).parent / effect["csv"]
+            effect["csv"] = str(beside) if beside.is_file() else effect["csv"]
+    return Document(document.path, data, document.lines)
 
 
 def load_noise(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> NoiseModel:

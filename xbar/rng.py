@@ -19,7 +19,8 @@ def key(seed: int, *names: Name) -> int:
     """64 bits that the seed and the names determine. Raises XbarError for a negative seed."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise XbarError(f"seed: must be a whole number from 0 up, got {seed!r}")
-    text = "\x1f".join([str(int(seed)), *(f"{type(n).__name__}:{n}" for n in names)])
+    # repr keeps apart what would look alike once joined: ("a", "b") and ("a', 'b",), 1 and "1"
+    text = repr((int(seed), *(name if isinstance(name, str) else int(name) for name in names)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

@@ -263,6 +263,10 @@ class Noise(Part):
 
     folders: ClassVar[tuple[str, ...]] = ("noise",)
 
+    def misfits(self, device: Device) -> tuple[str, ...]:
+        """Why the effect cannot happen to such devices (an error of the chip); nothing, unless a kind says so."""
+        return ()
+
 
 Stage = Literal["program", "age", "state", "fault"]
 STAGES: tuple[Stage, ...] = ("program", "age", "state", "fault")

@@ -58,20 +58,21 @@ def _partial_moments(low: Floats, high: Floats) -> tuple[Floats, Floats, Floats]
     return mass, at_low - at_high, mass + x_low * at_low - x_high * at_high
 
 
-def mean_of_decay(mean: Floats, sigma: Floats, decades: float, folded: bool) -> Floats:
-    """Expectation of exp(-decades y) for y = mean + sigma xi, or for y = |mean + sigma xi| if `folded`.
+def mean_of_decay(mean: Floats, sigma: Floats, rate: float, folded: bool) -> Floats:
+    """Expectation of exp(-rate y) for y = mean + sigma xi, or for y = |mean + sigma xi| if `folded`.
 
-    The moment generating function of the normal, e^(-Lm + L^2 s^2 / 2), or that of the folded normal, which is
-    e^(-Lm + L^2 s^2 / 2) Phi(m/s - sL) + e^(Lm + L^2 s^2 / 2) Phi(-m/s - sL).
+    The moment generating function at -L (L = rate) of the normal with mean m and standard deviation s,
+    e^(-Lm + L^2 s^2 / 2), or of the folded normal, e^(-Lm + L^2 s^2 / 2) Phi(m/s - sL) + e^(Lm + L^2 s^2 / 2)
+    Phi(-m/s - sL).
     """
     from scipy.special import log_ndtr
 
-    exponent = 0.5 * (decades * sigma) ** 2
+    exponent = 0.5 * (rate * sigma) ** 2
     if not folded:
-        return np.exp(np.minimum(exponent - decades * mean, _LARGEST_EXPONENT))
+        return np.exp(np.minimum(exponent - rate * mean, _LARGEST_EXPONENT))
     safe = np.where(sigma > 0, sigma, 1.0)
     spread = sum(
-        np.exp(np.minimum(exponent - sign * decades * mean + log_ndtr(sign * mean / safe - safe * decades), 0.0))
+        np.exp(np.minimum(exponent - sign * rate * mean + log_ndtr(sign * mean / safe - safe * rate), 0.0))
         for sign in (1, -1)
     )
-    return np.where(sigma > 0, spread, np.exp(-decades * np.abs(mean)))
+    return np.where(sigma > 0, spread, np.exp(-rate * np.abs(mean)))
