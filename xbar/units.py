@@ -1,7 +1,7 @@
 """Quantities with units: SI in memory, `1.6 pJ` in YAML, and back to readable text.
 
 `parse("1.6 pJ", "J")` gives 1.6e-12 and refuses `1.6 pW`; the annotated types (`Joule`, `SquareMetre`, ...) do this for
-the fields of Settings.
+the fields of Settings. Times may be in min, h, day and year (of 365 days) as well.
 """
 
 from __future__ import annotations
@@ -38,11 +38,14 @@ _QUANTITY = {
     "m": "a length",
     "Ohm": "a resistance",
 }
+_DURATION = {"min": 60.0, "h": 3600.0, "day": 86400.0, "days": 86400.0, "year": 31536000.0, "years": 31536000.0}
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
 
 
 def _split_unit(text: str) -> tuple[float, str] | None:
     """Factor to SI and the SI unit of a unit with prefix; None if it is none that we know."""
+    if text in _DURATION:
+        return _DURATION[text], "s"
     for spelling in (*_SPELLING, *sorted(_QUANTITY, key=len, reverse=True)):
         prefix = text.removesuffix(spelling)
         if prefix != text and prefix in _PREFIX:
@@ -67,7 +70,10 @@ def parse(value: Any, unit: str) -> float:
         if written:
             known = _split_unit(written)
             if known is None:
-                raise ValueError(f"unknown unit '{written}'; write {quantity} in {unit}, with a prefix from f to T")
+                others = ", or in min, h, day or year" if unit == "s" else ""
+                raise ValueError(
+                    f"unknown unit '{written}'; write {quantity} in {unit}, with a prefix from f to T{others}"
+                )
             if known[1] != unit:
                 raise ValueError(f"'{written}' is {_QUANTITY[known[1]]}; write {quantity} in {unit}")
             factor = known[0]
@@ -92,6 +98,18 @@ def si(value: float, unit: str, digits: int = 4) -> str:
     fitting = [pair for pair in prefixes if abs(value) >= pair[0] * (1 - 1e-12)]
     factor, prefix = max(fitting) if fitting else prefixes[0]
     return f"{value / factor:.{digits}g} {prefix}{unit}"
+
+
+def duration(value_s: float) -> str:
+    """A time as people say it: `duration(86400)` is "1 day"; below a minute as `si` writes it."""
+    fitting = [name for name in ("year", "day", "h", "min") if value_s >= _DURATION[name]]
+    return f"{value_s / _DURATION[fitting[0]]:.3g} {fitting[0]}" if fitting else si(value_s, "s")
+
+
+def unit_of(name: str) -> str | None:
+    """The unit that a setting's name ends in: "s" of `noise.time_s`; None where it names none."""
+    unit = name.rpartition("_")[2]
+    return unit if unit in _QUANTITY and "_" in name else None
 
 
 def _reader(unit: str) -> BeforeValidator:
