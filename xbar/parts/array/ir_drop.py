@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from xbar.events import Event
-from xbar.kernels.ladder import Wires, newton, operator
+from xbar.kernels.ladder import operators
+from xbar.kernels.nodal import Wires, nodes_plain
 from xbar.parts.array.ohmic import ohmic_cost
 from xbar.parts.base import Array, Circuit, Cost, Device, Floats
 from xbar.units import Ohm, SquareMetre, Volt
@@ -36,7 +37,7 @@ class LineCircuit(Circuit):
 
     def effective_S(self, g_S: Floats) -> Floats:
         """The operator [..., row, col] for g_S [..., row, col], calibration applied."""
-        found = np.array([self._operator(g) for g in g_S.reshape(-1, *g_S.shape[-2:])]).reshape(g_S.shape)
+        found = self._operators(g_S.reshape(-1, *g_S.shape[-2:])).reshape(g_S.shape)
         drive, gain = self._factors(found, g_S)
         return found * drive[..., None] * gain[..., None, :]
 
@@ -44,20 +45,24 @@ class LineCircuit(Circuit):
         """Column currents over the read voltage, [vector, col]."""
         if self.is_linear:
             return drive_rel @ self.effective_S(g_S)
-        drive, gain = self._factors(self._operator(g_S), g_S)
+        drive, gain = self._factors(self._operators(g_S[None])[0], g_S)
         found = np.zeros((len(drive_rel), g_S.shape[1]))
         for vector, voltage in enumerate(drive_rel * drive):
             g = g_S * (voltage != 0)[:, None] if self.gated else g_S
-            _, bit = newton(g, self.wires, voltage, self.curvature_rel)
+            _, bit = nodes_plain(g, self.wires, voltage, self.curvature_rel)
             found[vector] = bit[-1] / (self.wires.bit_Ohm + self.wires.sense_Ohm) * gain
         return found
 
-    def _operator(self, g_S: Floats) -> Floats:
+    def _operators(self, g_S: Floats) -> Floats:
+        """Without calibration; of curved cells, with the chord conductances that they have with all lines driven."""
         if self.curvature_rel is not None:
-            word, bit = newton(g_S, self.wires, np.ones(len(g_S)), self.curvature_rel)
-            across = (word - bit) / self.curvature_rel
-            g_S = g_S * np.where(across == 0, 1, np.sinh(across) / np.where(across == 0, 1, across))
-        return operator(g_S, self.wires)
+            chords = np.empty(g_S.shape)
+            for chord, g in zip(chords, g_S, strict=True):
+                word, bit = nodes_plain(g, self.wires, np.ones(len(g)), self.curvature_rel)
+                across = (word - bit) / self.curvature_rel
+                chord[:] = g * np.where(across == 0, 1, np.sinh(across) / np.where(across == 0, 1, across))
+            g_S = chords
+        return operators(g_S, self.wires)
 
     def _factors(self, found_S: Floats, ideal_S: Floats) -> tuple[Floats, Floats]:
         drive, gain = np.ones(found_S.shape[:-1]), np.ones((*found_S.shape[:-2], found_S.shape[-1]))
