@@ -110,11 +110,22 @@ def validate(cls: type[S], document: Document, overrides: Mapping[str, Any] | No
     try:
         value = cls.model_validate(data)
     except ValidationError as error:
-        for details in error.errors(include_url=False):
+        for details in _without_echoes(error.errors(include_url=False)):
             found.append(_line(cls, document, data, placed, details))
     if found:
         raise ConfigError(dict.fromkeys(found))
     return value
+
+
+def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without lists that are called too short only because an entry of theirs has an error of its own."""
+    places = [details["loc"] for details in errors]
+
+    def is_echo(details: ErrorDetails) -> bool:
+        place = details["loc"]
+        return details["type"] == "too_short" and any(p[: len(place)] == place != p for p in places)
+
+    return [details for details in errors if not is_echo(details)]
 
 
 def _apply(document: Document, overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[Place, str], list[str]]:

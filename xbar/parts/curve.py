@@ -82,13 +82,22 @@ class Curve(Settings):
         return np.clip(y, self.low, self.high) if (self.low, self.high) != (None, None) else y
 
 
-def _nowhere_negative(curve: Curve) -> Curve:
-    r = np.linspace(0, 1, 1001)
-    y = curve(r)
-    if y.min() < 0:
-        raise ValueError(f"must not be negative between r = 0 and 1; it is {y.min():.3g} at r = {r[y.argmin()]:g}")
-    return curve
+def _between(low: float, high: float) -> AfterValidator:
+    """Asks that a curve stays between two bounds; far outside, a number has the wrong unit."""
+
+    def check(curve: Curve) -> Curve:
+        r = np.linspace(0, 1, 1001)
+        y = curve(r)
+        for worst, wrong in ((y.argmin(), y.min() < low), (y.argmax(), y.max() > high)):
+            if wrong:
+                rule = f"must be between {low:g} and {high:g} for all r from 0 to 1"
+                raise ValueError(f"{rule}; it is {y[worst]:.3g} at r = {r[worst]:g}")
+        return curve
+
+    return AfterValidator(check)
 
 
-Spread = Annotated[Curve, AfterValidator(_nowhere_negative)]
-"""A curve of standard deviations."""
+Exponent = Annotated[Curve, _between(-10.0, 10.0)]
+"""A curve of exponents."""
+Spread = Annotated[Curve, _between(0.0, 10.0)]
+"""A curve of standard deviations, relative to what they are added to."""

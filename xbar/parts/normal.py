@@ -12,7 +12,7 @@ import numpy as np
 
 from xbar.parts.base import Floats
 
-_LARGEST_EXPONENT = 700.0  # e^700 is finite
+LARGEST_EXPONENT = 300.0  # e^300 squared is finite
 
 
 def rectified(mean: Floats, sigma: Floats) -> tuple[Floats, Floats]:
@@ -69,7 +69,7 @@ def mean_of_decay(mean: Floats, sigma: Floats, rate: float, folded: bool) -> Flo
 
     exponent = 0.5 * (rate * sigma) ** 2
     if not folded:
-        return np.exp(np.minimum(exponent - rate * mean, _LARGEST_EXPONENT))
+        return np.exp(np.minimum(exponent - rate * mean, LARGEST_EXPONENT))
     safe = np.where(sigma > 0, sigma, 1.0)
     spread = sum(
         np.exp(np.minimum(exponent - sign * rate * mean + log_ndtr(sign * mean / safe - safe * rate), 0.0))

@@ -20,10 +20,10 @@ class AdcErrorNoise(AdcNoise):
     variance offset^2 + (gain y)^2 + (4 inl u (1 - u))^2 + noise^2, before rounding and clipping.
     """
 
-    offset_sigma_lsb: float = Field(0.0, ge=0)
-    gain_sigma_rel: float = Field(0.0, ge=0)
-    inl_sigma_lsb: float = Field(0.0, ge=0)
-    noise_sigma_lsb: float = Field(0.0, ge=0)
+    offset_sigma_lsb: float = Field(0.0, ge=0, le=1e6)
+    gain_sigma_rel: float = Field(0.0, ge=0, le=10)
+    inl_sigma_lsb: float = Field(0.0, ge=0, le=1e6)
+    noise_sigma_lsb: float = Field(0.0, ge=0, le=1e6)
 
     @property
     def sigma_lsb(self) -> float:

@@ -18,8 +18,8 @@ class DacErrorNoise(DacNoise):
     gain^2 + noise^2 over the nominal voltage.
     """
 
-    gain_sigma_rel: float = Field(0.0, ge=0)
-    noise_sigma_rel: float = Field(0.0, ge=0)
+    gain_sigma_rel: float = Field(0.0, ge=0, le=10)
+    noise_sigma_rel: float = Field(0.0, ge=0, le=10)
 
     @property
     def sigma_rel(self) -> float:

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from xbar.parts.ageing import aged_s
 from xbar.parts.base import CellNoise, Cells, Floats, Stage, When
-from xbar.parts.curve import Curve, Spread
-from xbar.parts.normal import mean_of_decay
+from xbar.parts.curve import Exponent, Spread
+from xbar.parts.normal import LARGEST_EXPONENT, mean_of_decay
 from xbar.settings import problems
 from xbar.units import Second
 
@@ -28,7 +28,7 @@ class DriftNoise(CellNoise):
 
     stage: ClassVar[Stage] = "age"
 
-    nu_mean: Curve
+    nu_mean: Exponent
     nu_sigma: Spread
     t_0_s: Second
     folded: bool = Field(True, strict=True)
@@ -51,7 +51,8 @@ class DriftNoise(CellNoise):
     def sample(self, cells: Cells, g_rel: Floats, when: When, rng: np.random.Generator) -> Floats:
         """Conductances at `when` over g_max, of the shape of `g_rel`."""
         nu = self.nu_mean(g_rel) + self.nu_sigma(g_rel) * rng.standard_normal(g_rel.shape)
-        return g_rel * np.exp(-self._log_time(when) * (np.abs(nu) if self.folded else nu))
+        decay = -self._log_time(when) * (np.abs(nu) if self.folded else nu)
+        return g_rel * np.exp(np.minimum(decay, LARGEST_EXPONENT))
 
     def moments(self, cells: Cells, g_rel: Floats, when: When) -> tuple[Floats, Floats]:
         """Mean and variance from the moment generating function of nu."""

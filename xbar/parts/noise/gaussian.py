@@ -22,7 +22,7 @@ class GaussianNoise(CellNoise):
 
     stage: ClassVar[Stage] = "program"
 
-    sigma_rel: float = Field(ge=0)
+    sigma_rel: float = Field(ge=0, le=10)
     relative_to: Literal["range", "value"]
     per: Literal["cycle", "device"] = "cycle"
 

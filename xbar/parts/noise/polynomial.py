@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from xbar.parts.base import CellNoise, Cells, Floats, Stage, When
 from xbar.parts.normal import rectified
 from xbar.settings import Settings, problems
-from xbar.units import Second, Siemens, parse
+from xbar.units import Second, Siemens, parse, si
 
 Coefficient = Annotated[float, BeforeValidator(lambda value: parse(value, "S"))]
 
@@ -54,10 +54,11 @@ class PolynomialNoise(CellNoise):
         r = np.linspace(0, 1, 1001)
         for i, m in enumerate(self.measured):
             sigma = self._polynomial(m, r)
-            if sigma.min() < 0:
-                where = f"it is {sigma.min() * self.g_max_S:.3g} S at r = {r[sigma.argmin()]:g}"
-                rule = f"must not give a negative sigma between r = 0 and 1; {where}"
-                found.append((("measured", i, "coefficients_S"), rule, list(m.coefficients_S)))
+            for worst, wrong in ((sigma.argmin(), sigma.min() < 0), (sigma.argmax(), sigma.max() > 10)):
+                if wrong:
+                    rule = "must give a sigma between 0 and 10 g_max_S for all r from 0 to 1"
+                    value = f"it is {si(sigma[worst] * self.g_max_S, 'S')} at r = {r[worst]:g}"
+                    found.append((("measured", i, "coefficients_S"), f"{rule}; {value}", list(m.coefficients_S)))
         if found:
             raise problems("PolynomialNoise", found)
         return self

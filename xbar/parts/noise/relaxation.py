@@ -38,10 +38,15 @@ class RelaxationNoise(CellNoise):
     reference_K: float = Field(300.0, gt=0)
 
     @model_validator(mode="after")
-    def _nothing_inert(self) -> RelaxationNoise:
+    def _sensible(self) -> RelaxationNoise:
+        found: list[tuple[tuple[str | int, ...], str, object]] = []
         if self.activation_eV == 0 and self.reference_K != 300.0:
-            rule = "has no effect without activation_eV; remove it"
-            raise problems("RelaxationNoise", [(("reference_K",), rule, self.reference_K)])
+            found.append((("reference_K",), "has no effect without activation_eV; remove it", self.reference_K))
+        for name, value in (("loss_S", self.loss_S), ("growth_S", self.growth_S), ("sigma_S", self.sigma_S)):
+            if value > 10 * self.g_max_S:
+                found.append(((name,), "must be at most 10 g_max_S; is a unit missing?", value))
+        if found:
+            raise problems("RelaxationNoise", found)
         return self
 
     @property

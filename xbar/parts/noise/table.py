@@ -55,11 +55,15 @@ class TableNoise(CellNoise):
         return {**data, "csv": None, "measured": _read(data["csv"])}
 
     @model_validator(mode="after")
-    def _each_level_once(self) -> TableNoise:
+    def _sensible(self) -> TableNoise:
         levels = [m.level for m in self.measured]
         if levels != list(range(len(levels))):
             rule = "must list each level once, in the order 0, 1, 2 and so on"
             raise problems("TableNoise", [(("measured",), rule, levels)])
+        largest = max(max(m.mean_S, m.sigma_S) for m in self.measured)
+        if largest > 10 * self.g_max_S:
+            rule = "must not have values above 10 g_max_S; are they in another unit than S?"
+            raise problems("TableNoise", [(("measured",), rule, largest)])
         return self
 
     @property
@@ -102,7 +106,7 @@ def _read(path: Any) -> list[dict[str, float]]:
         rule = f"must have the columns {', '.join(COLUMNS)} in its first line, not {', '.join(header) or 'nothing'}"
         raise problems("TableNoise", [(("csv",), rule, path)])
     found: list[str] = []
-    rows = [row for n, values in cells[1:] if (row := _row(n, dict(zip(header, values, strict=False)), found))]
+    rows = [row for n, values in cells[1:] if (row := _row(n, header, values, found))]
     levels = [int(row["level"]) for row in rows]
     found += [f"level {level} is there twice" for level in sorted({n for n in levels if levels.count(n) > 1})]
     if not found:
@@ -112,21 +116,23 @@ def _read(path: Any) -> list[dict[str, float]]:
     return sorted(rows, key=lambda row: row["level"])
 
 
-def _row(line: int, row: Mapping[str, str], found: list[str]) -> dict[str, float] | None:
+def _row(line: int, header: list[str], values: list[str], found: list[str]) -> dict[str, float] | None:
     """One row of numbers; notes what is wrong with it and returns None."""
-    problem = ""
-    if len(row) < len(COLUMNS):
-        problem = f"has {len(row)} of the {len(COLUMNS)} columns"
-    elif not row["level"].isdecimal() or int(row["level"]) > 255:
-        problem = f"level must be a whole number from 0 to 255, not {row['level']}"
-    values = {name: text for name, text in row.items() if name != "level"}
-    for name, text in values.items() if not problem else ():
-        try:
-            if parse(text, "S") < 0:
-                problem = f"{name} must be 0 or more, not {text}"
-        except ValueError as error:
-            problem = f"{name} {error}, not {text}"
-    if problem:
-        found.append(f"line {line}: {problem}")
+    if len(values) != len(header):
+        found.append(f"line {line}: has {len(values)} values for {len(header)} columns")
         return None
-    return {"level": int(row["level"]), **{name: parse(text, "S") for name, text in values.items()}}
+    numbers: dict[str, float] = {}
+    for name, text in zip(header, values, strict=True):
+        try:
+            numbers[name] = _level(text) if name == "level" else parse(text, "S")
+            if numbers[name] < 0:
+                raise ValueError("must be 0 or more")
+        except ValueError as error:
+            found.append(f"line {line}: {name} {error}, not {text}")
+    return numbers if len(numbers) == len(header) else None
+
+
+def _level(text: str) -> int:
+    if not text.isdecimal() or int(text) > 255:
+        raise ValueError("must be a whole number from 0 to 255")
+    return int(text)

@@ -17,7 +17,7 @@ class WhiteNoise(ReadNoise):
     sigma = sigma_rel g_max with relative_to: g_max, or sigma_rel g with relative_to: value.
     """
 
-    sigma_rel: float = Field(ge=0)
+    sigma_rel: float = Field(ge=0, le=10)
     relative_to: Literal["g_max", "value"]
 
     def variance(self, g_rel: Floats, when: When) -> Floats:

@@ -25,7 +25,7 @@ class WriteVerifyNoise(CellNoise):
 
     stage: ClassVar[Stage] = "program"
 
-    sigma_rel: float = Field(ge=0)
+    sigma_rel: float = Field(ge=0, le=10)
     tolerance_rel: float = Field(gt=0)
     max_writes: Count
     relative_to: Literal["range", "value"]
