@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from torch.fx import Node
@@ -119,7 +121,10 @@ def _draft(q: QuantizedLayer, chip: Chip, plan: _Plan) -> LayerProgram:
         link_bits_per_input=0,
     )
     if chip.adc.full_scale == "worst_case":
-        draft = replace(draft, adc=replace(draft.adc, full_scale=tuple(map(int, largest_sums(draft)))))
+        rows = max(last - first for first, last in pairwise(plan.row_edges))
+        baseline = math.ceil(chip.baseline_steps * rows * draft.top_digit)
+        full_scale = tuple(int(y) + baseline for y in largest_sums(draft))
+        draft = replace(draft, adc=replace(draft.adc, full_scale=full_scale))
     return draft
 
 

@@ -15,7 +15,7 @@ import xbar
 ROOT = Path(xbar.__file__).parents[1]
 FLOORS = [
     {"xbar.errors"},
-    {"xbar.units", "xbar.settings", "xbar.same", "xbar.events", "xbar.rng"},
+    {"xbar.units", "xbar.settings", "xbar.same", "xbar.events", "xbar.rng", "xbar.spread"},
     {"xbar.kernels"},
     {"xbar.config", "xbar.network", "xbar.parts", "xbar.datasets", "xbar.pt2"},
     {"xbar.aten", "xbar.noise"},

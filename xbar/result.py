@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from xbar.events import Event as Event
+from xbar.spread import Spread
 from xbar.units import si
 
 if TYPE_CHECKING:
@@ -72,6 +73,21 @@ class SimResult:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SimResult) and self.outputs.equal(other.outputs) and self.activity == other.activity
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """A network simulated several times, each time with other random numbers; run k depends on the seed and k alone."""
+
+    seed: int
+    results: tuple[SimResult, ...]
+
+    def accuracy(self, labels: torch.Tensor) -> Spread:
+        """Share of inputs whose largest output [input, class] is at their label [input], by run."""
+        return Spread(tuple(float((r.outputs.argmax(1) == labels).double().mean()) for r in self.results))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Runs) and self.seed == other.seed and self.results == other.results
 
 
 HOST = "(host)"  # what serves the whole network: chip-level parts, and the digital operations between the layers

@@ -29,6 +29,8 @@ _CANDIDATES = 256
 class ColumnSums:
     """How often each column sum occurred in one layer, over all vectors, pulses, row blocks, columns and planes.
 
+    Sums of ideal cells in cell steps; where the HRS current of real cells reaches the ADC, with it and rounded.
+
     by_slice: int64 [slice, sum]; unit: int64 [sum], those of the unit column (all 0 without one).
     """
 
@@ -57,22 +59,23 @@ def _observe(
     program: Program, inputs: Tensor | Sequence[Tensor], batch_size: int | None = None
 ) -> tuple[tuple[ColumnSums, ...], SimResult]:
     prepared = [prepare(replace(layer, adc=_IDEAL)) for layer in program.layers]
-    seen = [_empty(layer) for layer in program.layers]
+    baseline = program.chip.baseline_steps
+    seen = [_empty(layer, baseline) for layer in program.layers]
 
-    def look(index: int, x: Integers) -> tuple[Tensor, Counts]:
-        _add(program.layers[index], x, seen[index])
+    def look(index: int, x: Integers, first_vector: int) -> tuple[Tensor, Counts]:
+        _add(program.layers[index], x, seen[index], baseline)
         return multiply(prepared[index], x)
 
     return tuple(seen), walk(program, Host(program.network), inputs, look, batch_size)
 
 
-def _empty(layer: LayerProgram) -> ColumnSums:
-    unit = int(np.diff(layer.row_edges).max()) * layer.top_digit
-    by_slice = np.zeros((layer.n_slices, int(largest_sums(layer).max()) + 1), np.int64)
-    return ColumnSums(layer.name, by_slice, np.zeros(unit + 1, np.int64))
+def _empty(layer: LayerProgram, baseline: float) -> ColumnSums:
+    digits = int(np.diff(layer.row_edges).max()) * layer.top_digit
+    most = int(largest_sums(layer).max() + np.rint(digits * baseline))
+    return ColumnSums(layer.name, np.zeros((layer.n_slices, most + 1), np.int64), np.zeros(digits + 1, np.int64))
 
 
-def _add(layer: LayerProgram, x: Integers, seen: ColumnSums) -> None:
+def _add(layer: LayerProgram, x: Integers, seen: ColumnSums, baseline: float) -> None:
     """Count the column sums of integer vectors [vector, group, row]."""
     n_planes, groups, _, cols = layer.cells.shape
     plane_slice = np.array(layer.plane_slice, np.int64)
@@ -87,6 +90,8 @@ def _add(layer: LayerProgram, x: Integers, seen: ColumnSums) -> None:
                 for bit, n_bits, _ in digits:
                     digit = torch.from_numpy(((part >> bit) & ((1 << n_bits) - 1)).astype(np.float32))
                     sums = (digit @ weights).numpy().reshape(-1, n_planes, cols)
+                    if baseline > 0:
+                        sums += np.rint(digit.sum(dim=1).numpy() * np.float32(baseline))[:, None, None]
                     add_histogram(sums, plane_slice, seen.by_slice)
                     if layer.unit_coef is not None:
                         unit = digit.sum(dim=1).to(torch.int64)

@@ -1,0 +1,228 @@
+"""From a layer program to an analog layer: programme its cells, add wires and converters, put all on a grid."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xbar.hardware import Chip
+from xbar.kernels.convert import Converters, converters
+from xbar.kernels.pulses import digit_table
+from xbar.noise import NoiseModel
+from xbar.parts.base import Circuit, Floats
+from xbar.program import LayerProgram
+from xbar.rng import key
+from xbar.sim.analog import AnalogLayer, Grid, RowBlock, StripCircuit
+from xbar.sim.cells import (
+    Draw,
+    RealCells,
+    Strip,
+    by_crossbar,
+    physical,
+    read_variance,
+    realise,
+    scaled,
+    strips_of,
+    wired,
+)
+from xbar.sim.converters import PERFECT, adc_errors, driver_gains, total_sigma
+from xbar.sim.prepare import Digitiser
+
+
+def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Draw) -> AnalogLayer:
+    """Programme the devices of a layer and get it ready to run. Raises ModelError for an ADC range not calibrated."""
+    strips = strips_of(layer, chip)
+    cells = realise(layer, chip, noise, strips, draw)
+    variance = read_variance(cells, noise)
+    circuit, range_S = chip.crossbar.circuit(chip.device), chip.device.range_S
+    effective = cells
+    if circuit is not None and range_S is not None:
+        effective = wired(cells, strips, range_S[1], circuit)
+        if variance is not None:  # a cell's noise is attenuated as its signal is
+            kept = scaled(effective, lambda e, g: np.divide(e, g, out=np.ones_like(g), where=g > 0), cells)
+            variance = scaled(variance, lambda v, ratio: v * ratio**2, kept)
+    gains = driver_gains(layer, noise, draw)
+    blocks = []
+    for first, last in zip(layer.row_edges, layer.row_edges[1:], strict=False):
+        for group in range(layer.groups):
+            own = [i for i, s in enumerate(strips) if s.rows == (first, last) and s.group == group]
+            columns = _Columns(layer, chip, strips, own)
+            circuits: tuple[StripCircuit, ...] = ()
+            if circuit is not None and range_S is not None and not circuit.is_linear:
+                circuits = columns.circuits(cells, circuit, range_S[1])
+            blocks.append(columns.block(effective, variance, gains[group, first:last], circuits, noise, draw))
+    return AnalogLayer(
+        layer=layer,
+        digit=digit_table(layer.input_bits, layer.input_signed, layer.dac_bits),
+        blocks=tuple(blocks),
+        gain=cells.programmed_sum / cells.now_sum if noise.drift_compensation and cells.now_sum > 0 else 1.0,
+        pulse_sigma=total_sigma([effect.sigma_rel for effect in noise.of_dacs.values()]),
+        keep_silent=bool(noise.of_adcs),
+    )
+
+
+class _Columns:
+    """The columns of one group over one row block, in the order of `RowBlock`, and where the crossbars have them."""
+
+    def __init__(self, layer: LayerProgram, chip: Chip, strips: tuple[Strip, ...], own: list[int]) -> None:
+        self.layer, self.chip, self.strips, self.own = layer, chip, strips, own
+        n_planes, _, _, self.n_cols = layer.cells.shape
+        self.group, self.rows = strips[own[0]].group, strips[own[0]].rows
+        self.row_block = layer.row_edges.index(self.rows[0])
+        self.units = [i for i in own if 0 in strips[i].planes] if layer.unit_coef is not None else []
+        strip_of = np.empty((n_planes, self.n_cols), np.int64)
+        for k, i in enumerate(own):
+            strip_of[list(strips[i].planes), slice(*strips[i].cols)] = k
+        self.col_strip = np.append(strip_of.ravel(), [own.index(i) for i in self.units]).astype(np.int64)
+        self.step_rel = (1 - chip.device.low_rel) / ((1 << layer.cell_bits) - 1)
+
+    def block(
+        self,
+        cells: RealCells,
+        variance: RealCells | None,
+        gains: Floats,
+        circuits: tuple[StripCircuit, ...],
+        noise: NoiseModel,
+        draw: Draw,
+    ) -> RowBlock:
+        """The row block of these effective conductances."""
+        top = self.layer.top_digit
+        weights = self._matrix(cells) * (gains[:, None] / self.step_rel)
+        spread, common = None, None
+        if variance is not None:
+            of_cells = self._stacked(variance) * (gains[:, None] / self.step_rel) ** 2
+            if (of_cells == of_cells[:, :1]).all():
+                of_cells = of_cells[:, :1]
+            spread = Grid.of(of_cells, top**2)
+            if variance.reference:
+                of_references = np.stack([variance.reference[i] for i in self.own], axis=1)
+                common = Grid.of(of_references * (gains[:, None] / self.step_rel) ** 2, top**2)
+        names = (self.layer.name, self.row_block, self.group)
+        factor = self._factor()
+        baseline = None
+        if self.chip.encoding.baseline_removal == "digital" and self.chip.device.low_rel > 0:
+            sums = self._weights().sum(axis=0)
+            unit = 0.0 if self.layer.unit_coef is None else self.layer.unit_coef[self.row_block, self.group]
+            baseline = (sums + unit) * (self.chip.device.low_rel / self.step_rel)
+        grid = Grid.of(weights, top)
+        return RowBlock(
+            group=self.group,
+            rows=self.rows,
+            weights=grid,
+            circuits=circuits,
+            drive=gains,
+            variance=spread,
+            common=common,
+            adc=self._adc(noise, draw, factor, grid.step, 1.0 if spread is None else spread.step),
+            unit_of=self._unit_of(),
+            unit_coef=None if self.layer.unit_coef is None else self.layer.unit_coef[self.row_block, self.group] * 1.0,
+            baseline=baseline,
+            noise_key=key(draw.seed, "read", draw.run, *names),
+        )
+
+    def _stacked(self, cells: RealCells) -> Floats:
+        """Main and unit columns [row, col]."""
+        main = cells.main[:, self.group, slice(*self.rows)]  # [plane, row, col]
+        flat = main.swapaxes(0, 1).reshape(self.rows[1] - self.rows[0], -1)
+        return np.concatenate([flat, *(cells.unit[i][:, None] for i in self.units)], axis=1)
+
+    def _matrix(self, cells: RealCells) -> Floats:
+        """Main and unit columns, less the reference column of their strip."""
+        stacked = self._stacked(cells)
+        if not cells.reference:
+            return stacked
+        return stacked - np.stack([cells.reference[i] for i in self.own], axis=1)[:, self.col_strip]
+
+    def _unit_of(self) -> NDArray[np.int64] | None:
+        if not self.units:
+            return None
+        unit_of = np.empty(self.n_cols, np.int64)
+        for k, i in enumerate(self.units):
+            unit_of[slice(*self.strips[i].cols)] = k
+        return unit_of
+
+    def _factor(self) -> Floats:
+        """What a code counts in an output, [col]; unit columns count 1, their factor follows."""
+        adc = Digitiser.of(self.layer.adc, self.layer.n_slices, self.layer.name)
+        lsb = adc.lsb[list(self.layer.plane_slice)]
+        return np.append((self._weights() * lsb[:, None]).ravel(), np.ones(len(self.units)))
+
+    def _weights(self) -> Floats:
+        """What a cell step of a plane counts in an output, [plane, col]."""
+        scale = 2.0 ** (self.layer.cell_bits * np.array(self.layer.plane_slice))
+        return self.layer.plane_sign[:, self.row_block, self.group] * scale[:, None]
+
+    def _adc(self, noise: NoiseModel, draw: Draw, factor: Floats, sum_step: float, variance_step: float) -> Converters:
+        """How the columns are digitised, from sums and variances in grid steps."""
+        layer, n = self.layer, self.n_cols
+        adc = Digitiser.of(layer.adc, layer.n_slices, layer.name)
+        ideal = layer.adc.bits is None
+        unit_code = (1 << layer.adc.unit_bits) - 1 if layer.adc.unit_bits is not None else 0
+        bits = [] if layer.adc.bits is None else [layer.adc.bits[s] for s in layer.plane_slice]
+        coefficients = np.tile(PERFECT, (len(factor), 1))
+        if noise.of_adcs and not ideal:
+            errors = {
+                b: adc_errors(layer, self.chip, noise, self.strips, draw, b) for b in {*bits, layer.adc.unit_bits or 1}
+            }
+            for i in self.own:
+                for p, plane in enumerate(self.strips[i].planes):
+                    first, last = (plane * n + c for c in self.strips[i].cols)
+                    coefficients[first:last] = errors[bits[plane]][i][0][p]
+            for k, i in enumerate(self.units):
+                coefficients[len(layer.plane_slice) * n + k] = errors[layer.adc.unit_bits or 1][i][1]
+        slices = np.repeat(layer.plane_slice, n)
+        return converters(
+            runs=self._runs(),
+            factor=factor,
+            max_code=None if ideal else np.append(adc.max_code[slices], [unit_code] * len(self.units)),
+            errors=coefficients,
+            lsb=np.append(adc.lsb[slices], np.ones(len(self.units))),
+            sum_scale=sum_step,
+            variance_scale=variance_step,
+            sigma_lsb=0.0 if ideal else total_sigma([effect.sigma_lsb for effect in noise.of_adcs.values()]),
+        )
+
+    def _runs(self) -> list[tuple[int, int, int, int, int]]:
+        """(first column, last + 1, slice, first output column, strip): each plane in each strip, then unit columns."""
+        runs, n = [], self.n_cols
+        for k, i in enumerate(self.own):
+            first, last = self.strips[i].cols
+            for plane in self.strips[i].planes:
+                runs.append((plane * n + first, plane * n + last, self.layer.plane_slice[plane], first, k))
+        start = len(self.layer.plane_slice) * n
+        runs += [
+            (start + k, start + k + 1, self.layer.n_slices, n + k, self.own.index(i)) for k, i in enumerate(self.units)
+        ]
+        return sorted(runs)
+
+    def circuits(self, cells: RealCells, circuit: Circuit, g_max_S: float) -> tuple[StripCircuit, ...]:
+        """The circuits of the strips, for inputs that need a solution each."""
+        found = []
+        n_planes = len(self.layer.plane_slice)
+        for i in self.own:
+            strip = self.strips[i]
+            members = next(m for m in by_crossbar(self.strips) if i in m)
+            chosen = [(j, self.strips[j]) for j in members]
+            line, bit_line = 0, 0
+            extra = bool(cells.unit) + bool(cells.reference)
+            for j in members[: members.index(i)]:
+                other = self.strips[j]
+                line += other.rows[1] - other.rows[0]
+                bit_line += (other.cols[1] - other.cols[0]) * len(other.planes) + extra
+            cols = np.arange(*strip.cols)[:, None] + np.array(strip.planes) * self.n_cols  # [col, plane], as they lie
+            own = cols.ravel()
+            after = bit_line + own.size
+            if i in self.units:
+                own = np.append(own, n_planes * self.n_cols + self.units.index(i))
+            found.append(
+                StripCircuit(
+                    circuit=circuit,
+                    g_S=physical(cells, chosen) * g_max_S,
+                    lines=slice(line, line + strip.rows[1] - strip.rows[0]),
+                    bit_lines=bit_line + np.arange(own.size),
+                    cols=own,
+                    reference=after + bool(cells.unit) if cells.reference else None,
+                    per_step=1 / (g_max_S * self.step_rel),
+                )
+            )
+        return tuple(found)
