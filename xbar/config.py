@@ -135,7 +135,7 @@ def _apply(document: Document, overrides: Mapping[str, Any]) -> tuple[dict[str, 
     found = []
     for path, text in overrides.items():
         try:
-            value = yaml.load(text, _Loader) if isinstance(text, str) else text
+            value = yaml.load(text, _Loader) if isinstance(text, str) else copy.deepcopy(text)
         except yaml.YAMLError:
             found.append(f"--set {path}: is not a YAML value, got {text!r}; quote it")
             continue

@@ -11,18 +11,20 @@ from typing import Any
 
 import pytest
 import yaml
+from noise_examples import NOISES
 
 import xbar.parts
 from xbar.config import from_data, validate
 from xbar.errors import ConfigError
-from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device, FiniteAdc, Part
+from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device, FiniteAdc, Noise, Part
 from xbar.parts.kinds import kinds, part_class
 
-FAMILIES = (Device, Array, Dac, Adc, Component)
-# One valid description of each model; a new file needs one here to be examined.
+FAMILIES = (Device, Array, Dac, Adc, Component, Noise)
+# One valid description of each model; a new file needs one here (a noise in noise_examples) to be examined.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "levels": {"cell_bits": 2},
     "resistive": {"cell_bits": 2, "g_min_S": "1 uS", "g_max_S": "40 uS"},
+    "measured": {"cell_bits": 2, "states_S": ["1 uS", "9 uS", "22 uS", "31 uS", "40 uS"]},
     "per_cell": {
         "rows": 64,
         "cols": 32,
@@ -66,7 +68,11 @@ MODELS = [(family, kind) for family in FAMILIES for kind in kinds(family)]
 
 
 def _example(family: type[Part], kind: str) -> Part:
-    return validate(part_class(family, kind), from_data(EXAMPLES[kind], kind))
+    return validate(part_class(family, kind), from_data(_data(family, kind), kind))
+
+
+def _data(family: type[Part], kind: str) -> dict[str, Any]:
+    return NOISES[kind] if family is Noise else EXAMPLES[kind]
 
 
 def _cost(part: Part, bits: int | None = None) -> Cost:
@@ -83,7 +89,8 @@ def _cost(part: Part, bits: int | None = None) -> Cost:
 
 
 def test_every_file_has_an_example_and_every_folder_a_family() -> None:
-    assert {kind for _, kind in MODELS} == set(EXAMPLES)
+    assert {kind for family, kind in MODELS if family is not Noise} == set(EXAMPLES)
+    assert set(kinds(Noise)) == set(NOISES)
     folders = {p.name for p in Path(xbar.parts.__file__).parent.iterdir() if p.is_dir() and p.name != "__pycache__"}
     assert folders == {folder for family in FAMILIES for folder in family.folders}
 
@@ -107,7 +114,7 @@ def test_yaml_gives_the_part_back_equal(family: type[Part], kind: str) -> None:
         validate(type(part), from_data({**data, "kind": "other"}, "again"))
 
 
-@pytest.mark.parametrize(("family", "kind"), [m for m in MODELS if m[0] is not Device and m[1] != "ideal"])
+@pytest.mark.parametrize(("family", "kind"), [m for m in MODELS if m[0] not in (Device, Noise) and m[1] != "ideal"])
 def test_cost_is_positive_and_finite(family: type[Part], kind: str) -> None:
     part = _example(family, kind)
     cost = _cost(part, 4)
@@ -168,3 +175,15 @@ def test_unknown_kinds_get_a_hint(family: type[Part]) -> None:
         part_class(family, known + "x")
     with pytest.raises(ValueError, match="the kinds are"):
         part_class(family, 3)
+
+
+@pytest.mark.parametrize("kind", list(kinds(Device)))
+def test_levels_rise_from_hrs_to_lrs(kind: str) -> None:
+    device = _example(Device, kind)
+    assert isinstance(device, Device)
+    levels = device.levels_rel()
+    assert len(levels) == 1 << device.cell_bits
+    assert (levels[0], levels[-1]) == (device.low_rel, 1)
+    assert all(a < b for a, b in pairwise(levels))
+    if device.range_S is not None:
+        assert device.mean_conductance_S == pytest.approx(levels.mean() * device.range_S[1])
