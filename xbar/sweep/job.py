@@ -14,15 +14,20 @@ import mapping
 from xbar import datasets
 from xbar.cost import estimate
 from xbar.datasets import Labelled
-from xbar.errors import DataError, ModelError
+from xbar.errors import ConfigError, DataError, ModelError
 from xbar.frontends.torch_module import from_torch
-from xbar.hardware import Chip, load_chip
+from xbar.hardware import Chip, chip_document, load_chip
 from xbar.host import run as run_host
 from xbar.network import Network
+from xbar.noise import NoiseModel
 from xbar.program import Program
 from xbar.quantization import integer_forward, quantize
-from xbar.result import Report, SimResult
-from xbar.sim import AdcResolution, adc_resolution, calibrate_adc, simulate
+from xbar.result import SimResult
+from xbar.sim import adc_resolution, calibrate_adc, simulate
+from xbar.sim.error_sources import error_sources
+from xbar.sim.simulate import Simulator, physics_of
+from xbar.spread import Spread
+from xbar.sweep.outcome import Outcome, total_activity
 
 Stage = Callable[[str], None]
 
@@ -35,6 +40,8 @@ class Job:
     in `--set`. n_inputs: test images to simulate, None for all. n_calibration: training images that set the ranges of
     the activations. mean, std: per channel, where the model expects normalised images. max_loss: accuracy that the
     search for the smallest ADC may give away, None for no search; n_search: images that the search uses.
+    noise: name or file of a noise model, None for the chip's own; n_runs, seed, same_chip: see `xbar.simulate`.
+    n_errors: test images with which to find where errors come from, None for not at all.
     """
 
     model: str = "demo"
@@ -49,72 +56,50 @@ class Job:
     tile_budget: int | None = None
     max_loss: float | None = None
     n_search: int = 256
+    noise: str | None = None
+    n_runs: int = 1
+    seed: int = 0
+    same_chip: bool = False
+    n_errors: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
         return {**asdict(self), "settings": dict(self.settings)}
 
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What one design point gives: three accuracies on the same images, the simulation, the bill, the ADC bits."""
-
-    program: Program
-    result: SimResult
-    report: Report
-    n_inputs: int
-    accuracy_float: float
-    accuracy_quantized: float
-    accuracy_hardware: float
-    adc: AdcResolution | None
-
-    @property
-    def _activations(self) -> int:
-        """Activations that all simulated inputs gave the matrix layers."""
-        return self.n_inputs * sum(layer.input_elements for layer in self.program.network.layers)
-
-    def metrics(self) -> dict[str, float]:
-        """The figures of a sweep, SI units in the names."""
-        layers = self.result.activity.layers
-        conversions = sum(layer.count("conversions") for layer in layers)
-        saturations = sum(sum(layer.saturations) + layer.unit_saturations for layer in layers)
-        return {
-            "accuracy_float": self.accuracy_float,
-            "accuracy_quantized": self.accuracy_quantized,
-            "accuracy": self.accuracy_hardware,
-            "saturated_rel": saturations / conversions if conversions else 0.0,
-            "clipped_inputs_rel": sum(layer.clipped_inputs for layer in layers) / self._activations,
-            **self.report.metrics(),
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it: metrics, the report with all its tables, event counts by layer, ADC resolution."""
-        return {
-            "network": self.program.network.name,
-            "chip": self.program.chip.to_dict(),
-            "n_inputs": self.n_inputs,
-            "metrics": self.metrics(),
-            "report": self.report.to_dict(),
-            "activity": {
-                "n_inputs": self.result.activity.n_inputs,
-                "layers": [asdict(layer) for layer in self.result.activity.layers],
-                "host": dict(self.result.activity.host),
-            },
-            "digital": [asdict(node) for node in self.program.network.digital],
-            "adc_resolution": None if self.adc is None else self.adc.rows(),
-        }
+    def load_chip(self) -> Chip:
+        """The chip with its settings and noise. Raises ConfigError."""
+        own = chip_document(self.chip).data.get("noise") or self.settings.get("noise")
+        lost = [path for path in self.settings if path.startswith("noise.")]
+        if lost and self.noise is None and own is None:
+            rule = "has no effect on ideal cells; choose a noise model (--noise), or `none` to begin with"
+            raise ConfigError([f"--set {path}: {rule}" for path in lost])
+        return load_chip(self.chip, dict(self.settings), self.noise)
 
 
 def run(job: Job, stage: Stage = lambda name: None) -> Outcome:
     """The outcome of a job; `stage` hears what is being done. Raises XbarError for anything wrong in its inputs."""
-    chip = load_chip(job.chip, dict(job.settings))
+    chip = job.load_chip()
+    _check_runs(chip, job.n_runs, job.seed, job.same_chip)
     stage("reading data")
     test = _normalised(datasets.load(job.data, "test"), job)
     test = test if job.n_inputs is None else test.first(job.n_inputs)
     train = _normalised(datasets.load(job.data, "train").first(job.n_calibration), job)
     stage("tracing the model")
     network = _network(job.model, _stamp(Path(job.model)), job.digital)
-    return evaluate(network, chip, test, train, job.tile_budget, job.max_loss, job.n_search, stage)
+    return evaluate(
+        network,
+        chip,
+        test,
+        train,
+        job.tile_budget,
+        job.max_loss,
+        job.n_search,
+        stage,
+        n_runs=job.n_runs,
+        seed=job.seed,
+        same_chip=job.same_chip,
+        n_errors=job.n_errors,
+    )
 
 
 def evaluate(
@@ -126,8 +111,18 @@ def evaluate(
     max_loss: float | None = None,
     n_search: int = 256,
     stage: Stage = lambda name: None,
+    *,
+    n_runs: int = 1,
+    seed: int = 0,
+    same_chip: bool = False,
+    n_errors: int | None = None,
 ) -> Outcome:
-    """The six lines on values: quantize, compile, simulate, estimate; with the accuracy before each step."""
+    """The six lines on values: quantize, compile, simulate, estimate; with the accuracy of each step on the way.
+
+    n_runs, seed, same_chip: see `xbar.simulate`; a noise model without effects is run once, since all runs are equal.
+    Raises ConfigError for several runs of ideal cells.
+    """
+    _check_runs(chip, n_runs, seed, same_chip)
     inputs, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)
     examples = torch.from_numpy(calibration.images)
     stage("quantizing")
@@ -137,24 +132,80 @@ def evaluate(
     if any(layer.adc.mode == "range" and layer.adc.full_scale is None for layer in program.layers):
         stage("calibrating the ADCs")
         program = calibrate_adc(program, examples)
-    result = simulate(program, inputs, progress=_told(stage, "simulating", "inputs"))
+    told = _told(stage, "simulating", "inputs")
+    results = _runs(program, inputs, n_runs, seed, same_chip, told)
+    accuracy = Spread(tuple(_hits(r.outputs, labels) for r in results))
+    ideal_cells, no_noise = _steps(program, inputs, labels, stage, accuracy)
     stage("checking against the float and the integer network")
     accuracy_float = _accuracy(lambda x: run_host(network, x), inputs, labels)
     accuracy_quantized = _accuracy(lambda x: integer_forward(qnet, x), inputs, labels)
-    adc = None
+    adc, errors = None, None
     if max_loss is not None:
         told = _told(stage, "searching the smallest ADC:", "slices")
         adc = adc_resolution(program, inputs[:n_search], labels[:n_search], max_loss, told)
+    if n_errors is not None:
+        told = _told(stage, "finding where errors come from:", "inputs")
+        errors = error_sources(program, inputs[:n_errors], seed=seed, progress=told)
     return Outcome(
-        program,
-        result,
-        estimate(program, result.activity),
-        len(test),
-        accuracy_float,
-        accuracy_quantized,
-        float((_scores(result.outputs, labels).argmax(1) == labels).double().mean()),
-        adc,
+        program=program,
+        seed=seed,
+        results=results,
+        report=estimate(program, total_activity(results)),
+        n_inputs=len(test),
+        accuracy_float=accuracy_float,
+        accuracy_quantized=accuracy_quantized,
+        accuracy_ideal_cells=ideal_cells,
+        accuracy_no_noise=no_noise,
+        accuracy=accuracy,
+        adc=adc,
+        errors=errors,
     )
+
+
+def _check_runs(chip: Chip, n_runs: int, seed: int, same_chip: bool) -> None:
+    """Find out before the work, not after it."""
+    problems = []
+    if n_runs < 1:
+        problems.append(f"n_runs: must be 1 or more, got {n_runs}")
+    if seed < 0:
+        problems.append(f"seed: must be a whole number from 0 up, got {seed}")
+    if n_runs > 1 and not chip.is_analog:
+        remedy = "choose a noise, for example --noise reram_wan_2022"
+        problems.append(f"--runs: has no effect with ideal cells, got {n_runs}; {remedy}")
+    if n_runs == 1 and same_chip:
+        problems.append("--same-chip: has no effect with a single run; add for example --runs 20")
+    if problems:
+        raise ConfigError(problems)
+
+
+def _runs(
+    program: Program,
+    inputs: torch.Tensor,
+    n_runs: int,
+    seed: int,
+    same_chip: bool,
+    told: Callable[[int, int], None],
+) -> tuple[SimResult, ...]:
+    """The simulation on the chip as it is: as many runs as can differ."""
+    physics = physics_of(program)
+    if physics is None or not physics.effects:
+        return (simulate(program, inputs, progress=told),)
+    return simulate(program, inputs, progress=told, seed=seed, n_runs=n_runs, same_chip=same_chip).results
+
+
+def _steps(
+    program: Program, inputs: torch.Tensor, labels: torch.Tensor, stage: Stage, accuracy: Spread
+) -> tuple[float | None, float | None]:
+    """Accuracies with ideal cells and with real cells that have no noise; None for a chip with ideal cells."""
+    physics = physics_of(program)
+    if physics is None:
+        return None, None
+    told = _told(stage, "simulating ideal cells:", "inputs")
+    ideal = _hits(Simulator(program).run(inputs, progress=told).outputs, labels)
+    if not physics.effects:
+        return ideal, accuracy.mean
+    told = _told(stage, "simulating without noise:", "inputs")
+    return ideal, _hits(simulate(program, inputs, progress=told, noise=NoiseModel()).outputs, labels)
 
 
 def _told(stage: Stage, doing: str, what: str) -> Callable[[int, int], None]:
@@ -194,6 +245,11 @@ def _accuracy(forward: Callable[[torch.Tensor], Any], inputs: torch.Tensor, labe
     parts = zip(inputs.split(500), labels.split(500), strict=True)
     hits = sum(int((_scores(forward(x), y).argmax(1) == y).sum()) for x, y in parts)
     return hits / len(labels)
+
+
+def _hits(outputs: torch.Tensor, labels: torch.Tensor) -> float:
+    """Share of inputs whose largest output is at their label."""
+    return float((_scores(outputs, labels).argmax(1) == labels).double().mean())
 
 
 def _scores(outputs: Any, labels: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from xbar import datasets
 from xbar.errors import DataError, OutputError, XbarError
-from xbar.hardware import load_chip
 from xbar.sweep.job import Job, run
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def _identity(job: Job, data: object) -> str:
     """A hash of the job, of the chip as it is now, of the model's file, of the data, and of the package's version."""
     facts = {**job.to_dict(), "data_content": data, "version": version("xbar-sim")}
     try:
-        facts["chip_content"] = load_chip(job.chip, dict(job.settings)).to_dict()
+        facts["chip_content"] = job.load_chip().to_dict()
     except XbarError as error:
         facts["chip_content"] = error.problems
     if job.model != "demo":

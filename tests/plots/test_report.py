@@ -1,10 +1,7 @@
-"""Pictures show what the values say, and wrong file names are clear errors."""
+"""Pictures of one design point show what its values say."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pandas as pd
 import pytest
 import small
 from matplotlib.figure import Figure
@@ -12,7 +9,6 @@ from matplotlib.figure import Figure
 import mapping
 from xbar import plots
 from xbar.cost import estimate
-from xbar.errors import OutputError
 from xbar.result import Report
 from xbar.sim import AdcResolution, SliceResolution
 
@@ -42,24 +38,3 @@ def test_adc_bits_has_four_bars_for_each_slice() -> None:
     adc = AdcResolution(slices, 100, 0.01, 0.9, 0.895, 7, 0.9)
     ax = plots.adc_bits(adc, Figure().add_subplot())
     assert [bar.get_height() for bar in ax.patches] == [8, 4, 9, 7, 3, 9, 6, 2, 9, 5, 1, 9]
-
-
-def test_pareto_draws_the_front_in_order() -> None:
-    frame = pd.DataFrame(
-        {
-            "adc.bits": ["3", "4", "5", "6"],
-            "accuracy_float": 0.99,
-            "accuracy": [0.5, 0.9, 0.8, 0.95],
-            "energy_J": [1e-9, 2e-9, 3e-9, 4e-9],
-        }
-    )
-    ax = plots.pareto(frame, "energy_J", Figure().add_subplot())
-    (front,) = ax.lines
-    assert list(front.get_ydata()) == [0.5, 0.9, 0.95]
-    assert [text.get_text() for text in ax.texts] == ["bits 3", "bits 4", "bits 6"]
-
-
-def test_unknown_kinds_of_pictures(report: Report, tmp_path: Path) -> None:
-    frame = pd.DataFrame({"accuracy_float": [1.0], "accuracy": [1.0], "energy_J": [1.0]})
-    with pytest.raises(OutputError, match=r"end its name in .png, .svg or .pdf"):
-        plots.save_pareto(frame, "energy_J", tmp_path / "picture.xyz")

@@ -1,33 +1,27 @@
-"""Outcomes, chips and sweeps as tables of rich, for the command line."""
+"""The report of one design point as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from xbar.result import UNUSED
-from xbar.units import si
+from xbar.tables.errors import error_table
+from xbar.tables.look import RIGHT, narrow_table, title
+from xbar.units import duration, si
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from xbar.hardware import Chip
     from xbar.network import Network
     from xbar.result import Report
     from xbar.sim import AdcResolution
-    from xbar.sweep.job import Outcome
-
-RIGHT: Literal["right"] = "right"
+    from xbar.sweep.outcome import Outcome
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
@@ -35,32 +29,25 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     console.print(Group(*_outcome(outcome)))
 
 
-def _table(**options: Any) -> Table:
-    """Narrow enough that a report fits 80 columns."""
-    return Table(box=SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, **options)
-
-
-def _title(text: str) -> Text:
-    """A line of its own: a table's title would wrap at the table's width."""
-    return Text(f"\n{text}", style="italic")
-
-
 def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
     chip, report = outcome.program.chip, outcome.report
     yield Panel(_headline(outcome), title=f"[bold]{escape(report.network)} on {escape(chip.name)}", title_align="left")
-    yield _title("layers on crossbars")
+    yield title("layers on crossbars")
     yield _layers(outcome)
     if outcome.adc is not None:
-        yield _title(
-            "ADC bits: lossless for these weights / seen / 99.9 % of the data → smallest; by slice, 0 = lowest"
+        of = "" if outcome.accuracy_ideal_cells is None else " of ideal cells"
+        yield title(
+            f"ADC bits{of}: lossless for these weights / seen / 99.9 % of the data → smallest; by slice, 0 = lowest"
         )
         yield _adc(outcome.adc)
         yield Text(outcome.adc.summary(), style="dim")
-    yield _title("area and energy per inference by part, by layer and by level; each sums to the same total")
+    if outcome.errors is not None:
+        yield from error_table(outcome.errors)
+    yield title("area and energy per inference by part, by layer and by level; each sums to the same total")
     for key in ("part", "layer", "level"):
         yield _bill(report, key)
     yield from _digital(outcome.program.network)
-    yield _title("what this report leaves out")
+    yield title("what this report leaves out")
     for note in report.notes:
         yield Text(f" {note}", style="yellow")
 
@@ -71,14 +58,9 @@ def _headline(outcome: Outcome) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold")
     grid.add_column()
-    accuracy = (
-        f"[bold green]{outcome.accuracy_hardware:.2%}[/] on hardware   "
-        f"{outcome.accuracy_quantized:.2%} integer network   "
-        f"{outcome.accuracy_float:.2%} float32   ({outcome.n_inputs:,} images)"
-    )
     per_W, per_mm2 = metrics.get("tops_per_W"), metrics.get("tops_per_used_mm2")
     rows = [
-        ("accuracy", accuracy),
+        *_accuracies(outcome),
         (
             "saturated",
             f"{metrics['saturated_rel']:.4%} of the ADC conversions   "
@@ -108,12 +90,47 @@ def _headline(outcome: Outcome) -> RenderableType:
     return grid
 
 
+def _accuracies(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """On one line for ideal cells; for real ones a line for each step from float32 to hardware, and the noise."""
+    if outcome.accuracy_ideal_cells is None:
+        yield (
+            "accuracy",
+            f"[bold green]{outcome.accuracy_hardware:.2%}[/] on hardware   "
+            f"{outcome.accuracy_quantized:.2%} integer network   "
+            f"{outcome.accuracy_float:.2%} float32   ({outcome.n_inputs:,} images)",
+        )
+        return
+    *steps, (_, mean) = outcome.chain()
+    for i, (name, value) in enumerate(steps):
+        yield "" if i else "accuracy", f"{value:>7.2%} {name}" + ("" if i else f"   ({outcome.n_inputs:,} images)")
+    yield "", f"[bold green]{mean:>7.2%}[/] on hardware" + _over_runs(outcome)
+    if (noise := outcome.program.chip.noise) is not None and noise.effects:
+        compensated = ", drift compensated" if noise.drift_compensation else ""
+        yield (
+            "noise",
+            f"{escape(noise.name)}: {escape(', '.join(noise.effects))}; "
+            f"read {duration(noise.time_s)} after programming at {noise.temperature_K:g} K{compensated}",
+        )
+
+
+def _over_runs(outcome: Outcome) -> str:
+    spread, noise = outcome.accuracy, outcome.program.chip.noise
+    if noise is None or not noise.effects:
+        return " (nothing is random)"
+    if len(spread.values) == 1:
+        return f" (one run, seed {outcome.seed})"
+    return (
+        f" ± {spread.ci95:.2%} (95 % confidence, {len(spread.values)} runs, seed {outcome.seed})\n"
+        f"{'':8}standard deviation {spread.std:.2%}   worst {spread.worst:.2%} in run {spread.worst_run}"
+    )
+
+
 def _layers(outcome: Outcome) -> Table:
-    table = _table()
+    table = narrow_table()
     for name in ("layer", "matrix", "crossbars", "copies", "cells used", "MVMs", "time", "saturated"):
         table.add_column(name, justify="left" if name == "layer" else RIGHT)
     times = {t.name: t.total_s for t in outcome.report.timing}
-    for layer, counts in zip(outcome.program.layers, outcome.result.activity.layers, strict=True):
+    for layer, counts in zip(outcome.program.layers, outcome.activity.layers, strict=True):
         conversions = counts.count("conversions")
         saturated = (sum(counts.saturations) + counts.unit_saturations) / conversions if conversions else 0.0
         table.add_row(
@@ -131,7 +148,7 @@ def _layers(outcome: Outcome) -> Table:
 
 def _adc(adc: AdcResolution) -> Table:
     rows = adc.rows()
-    table = _table()
+    table = narrow_table()
     table.add_column("layer")
     n_slices = 1 + max(int(row["slice"]) for row in rows)
     for s in range(n_slices):
@@ -146,7 +163,7 @@ def _adc(adc: AdcResolution) -> Table:
 
 
 def _bill(report: Report, key: Literal["part", "layer", "level"]) -> Table:
-    table = _table(show_footer=True)
+    table = narrow_table(show_footer=True)
     table.add_column(key, footer="total")
     table.add_column("area", footer=si(report.area_m2, "m2"), justify=RIGHT)
     table.add_column("", footer="100.0%", justify=RIGHT)
@@ -180,8 +197,8 @@ def _digital(network: Network) -> Iterator[RenderableType]:
     nodes = sorted(network.digital, key=lambda node: node.reason)
     if not nodes:
         return
-    yield _title("what stays digital, and why")
-    table = _table()
+    yield title("what stays digital, and why")
+    table = narrow_table()
     for name in ("reason", "operations", "per inference"):
         table.add_column(name, justify=RIGHT if name == "per inference" else "left")
     for reason, group in groupby(nodes, key=lambda node: node.reason):
@@ -190,90 +207,3 @@ def _digital(network: Network) -> Iterator[RenderableType]:
         shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
         table.add_row(escape(reason), escape(shown), f"{sum(node.ops_per_input for node in same):,}")
     yield table
-
-
-def print_chips(chips: Sequence[Chip], console: Console) -> None:
-    """The list of chips, and where each comes from."""
-    table = _table()
-    for name in ("name", "crossbar", "cell", "weights", "ADC", "area", "peak power"):
-        table.add_column(name)
-    for chip in chips:
-        table.add_row(
-            f"[bold]{escape(chip.name)}",
-            f"{chip.crossbar.rows}x{chip.crossbar.cols}",
-            f"{chip.device.cell_bits} bit",
-            f"{chip.precision.weight_bits} bit",
-            "ideal" if chip.adc_bits is None else f"{max(chip.adc_bits)} bit",
-            si(chip.area_m2, "m2"),
-            si(chip.peak_power_W, "W"),
-        )
-    console.print(table)
-    for chip in chips:
-        console.print(f" {chip.name}: {chip.citation}", markup=False, highlight=False, style="dim")
-    console.print("xbar show NAME lists the parts of one")
-
-
-def print_chip(chip: Chip, console: Console) -> None:
-    """One chip, part by part: area and power, then energies, then sources."""
-    rows = chip.describe()
-    console.print(f"[bold]{escape(chip.name)}[/]: {escape(chip.citation)}")
-    console.print(escape(chip.hierarchy.strip()), style="dim")
-    figures = ("count", "area", "peak power", "leakage")
-    table, energies = _table(), _table()
-    for name in ("level", "part", *figures):
-        table.add_column(name, justify=RIGHT if name in figures else "left")
-    for name in ("part", "kind", "energy per event"):
-        energies.add_column(name)
-    for row in rows:
-        total = row["kind"] == "sum"
-        values = [escape(row[name]) for name in ("level", "part", *figures)]
-        table.add_row(*values, style="bold" if total else "", end_section=total)
-        if not total:
-            energies.add_row(*(escape(row[name]) for name in ("part", "kind", "energy per event")))
-    console.print(Group(table, energies))
-    for row in rows:
-        if row["source"]:
-            console.print(f" {row['part']}: {row['source']}", markup=False, highlight=False, style="dim")
-    peak = chip.peak_ops_per_s
-    line = f"peak: {peak / 1e12:.4g} TOPS"
-    if chip.area_m2 > 0 and chip.peak_power_W > 0:
-        line += f", {peak / 1e9 / (chip.area_m2 * 1e6):.4g} GOPS/mm², {peak / 1e9 / chip.peak_power_W:.4g} GOPS/W"
-    console.print(f"{line}   (weights {chip.precision.weight_bits} bit, inputs {chip.precision.input_bits} bit)")
-
-
-_SWEEP_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
-    "accuracy": ("accuracy", lambda v: f"{v:.2%}"),
-    "saturated_rel": ("saturated", lambda v: f"{v:.3%}"),
-    "energy_J": ("energy", lambda v: si(v, "J")),
-    "latency_s": ("latency", lambda v: si(v, "s")),
-    "power_W": ("power", lambda v: si(v, "W")),
-    "used_area_m2": ("used area", lambda v: si(v, "m2")),
-    "tops_per_W": ("TOPS/W", lambda v: f"{v:.4g}"),
-}
-
-
-def print_sweep(frame: pd.DataFrame, varied: Sequence[str], smaller: str, console: Console) -> None:
-    """One row per point; the Pareto front of accuracy over `smaller` is marked."""
-    from xbar.sweep.pool import pareto_front
-
-    table = _table(caption=f"* nothing has both higher accuracy and lower {smaller}", caption_justify="left")
-    figures = [name for name in _SWEEP_COLUMNS if name in frame]
-    for name in [*varied, *(_SWEEP_COLUMNS[f][0] for f in figures), ""]:
-        table.add_column(name, justify=RIGHT)
-    front = pareto_front(frame, smaller, "accuracy") if figures else frame.problem == "no point"
-    for (_, row), on_front in zip(frame.iterrows(), front, strict=True):
-        values = [str(row[name]) for name in varied]
-        if row.problem:
-            table.add_row(*values, f"[red]{escape(str(row.problem))}[/]", *[""] * len(figures))
-        else:
-            table.add_row(*values, *(_SWEEP_COLUMNS[f][1](row[f]) for f in figures), "*" if on_front else "")
-    console.print(table)
-
-
-@contextmanager
-def sweep_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar to hand to `sweep` as on_point."""
-    columns = (TextColumn("points"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("points", total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

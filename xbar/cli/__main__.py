@@ -1,0 +1,5 @@
+"""`python -m xbar.cli`."""
+
+from xbar.cli import main
+
+main()

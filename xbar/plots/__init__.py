@@ -1,0 +1,25 @@
+"""Pictures. Every function takes axes and returns them; `save_...` writes a whole figure.
+
+One design point: `area`, `energy`, `adc_bits`, `saturation`. Noise: `conductances` of a layer's devices,
+`accuracy_band` over runs. Where errors come from: `error_shares`, `error_maps`. Sweeps: `pareto`, `sweep_bands`.
+"""
+
+from xbar.plots.devices import conductances
+from xbar.plots.errors import error_maps, error_shares, saturation
+from xbar.plots.report import adc_bits, area, energy, save_outcome
+from xbar.plots.sweeps import accuracy_band, pareto, save_sweep, sweep_bands
+
+__all__ = [
+    "accuracy_band",
+    "adc_bits",
+    "area",
+    "conductances",
+    "energy",
+    "error_maps",
+    "error_shares",
+    "pareto",
+    "saturation",
+    "save_outcome",
+    "save_sweep",
+    "sweep_bands",
+]

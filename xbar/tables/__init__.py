@@ -1,0 +1,1 @@
+"""Tables of rich for the command line: outcomes, chips, noise models, sweeps."""
