@@ -35,3 +35,7 @@ class CapacityError(XbarError):
 
 class OutputError(XbarError):
     """A result cannot be written where the user asked."""
+
+
+class ConvergenceError(XbarError):
+    """A circuit has no solution that its solver can find to the stated tolerance."""

@@ -22,8 +22,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from xbar.kernels.ladder_plan import MERGE, plan_of
-from xbar.kernels.nodal import Wires
 from xbar.kernels.parallel import parallel_for, team
+from xbar.kernels.wires import Wires
 
 Floats = NDArray[np.float64]
 BYTES_AT_ONCE = 64e6  # of matrices of rectangles, for as many crossbars as are solved together
@@ -141,93 +141,95 @@ def _merge(space, op, index):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _column(space, op, g, word_Ohm, bit_Ohm, end):  # type: ignore[no-untyped-def]
-    """Write the matrix of a few cells of one column; `op` is a leaf of the plan.
+def _bit_line(gamma, bit_Ohm, cell, top):  # type: ignore[no-untyped-def]
+    """Currents of the cells of one bit line, and the voltage at its top, over (e of the cells, voltage below, injection).
 
-    word_Ohm [col] and bit_Ohm [row]: the segments before each cell. end: whether word lines are driven at the far end
-    as well, and the resistance there. Cell r carries c_r = gamma_r (e_r - v_r), with e_r the voltage that its word line
-    would have without it.
+    Cell r carries gamma_r (e_r - v_r). From the top down the current into each node at 0 V is found and the admittance
+    q seen from below, from the bottom up the voltages v.
     """
-    row, col, n = op[3], op[4], op[5]
-    left, bottom, right, top = col > 0, row > 0, col + 1 < g.shape[1], row + n < g.shape[0]
-    r_w = word_Ohm[col]
-    to_end = not right and end[0] > 0
-    from_left, from_right = (end[1] / (r_w + end[1]), r_w / (r_w + end[1])) if to_end else (1.0, r_w)
-    r_e = r_w * from_left
-    # voltages v of the bit line over (e of each cell, voltage at the bottom, injected at the top): first the current
-    # into each node from above it and its own cell, at zero voltage, then upwards with the voltages
-    v, q, behind = np.zeros((n, n + 2)), np.empty(n), 0.0
+    n, behind = gamma.size, 0.0
+    v, q = np.zeros((n, n + 2)), np.empty(n)
+    v[n - 1, n + 1] = 1
     for k in range(n - 1, -1, -1):
-        gamma = g[row + k, col] / (1 + g[row + k, col] * r_e)
-        q[k] = gamma + behind
         if k + 1 < n:
-            for c in range(n + 2):
-                v[k, c] = v[k + 1, c] / (1 + bit_Ohm[row + k + 1] * q[k + 1])
-        else:
-            v[k, n + 1] = 1
-        v[k, k] += gamma
-        behind = q[k] / (1 + bit_Ohm[row + k] * q[k])
+            v[k] = v[k + 1] / (1 + bit_Ohm[k + 1] * q[k + 1])
+        v[k, k] += gamma[k]
+        q[k] = gamma[k] + behind
+        behind = q[k] / (1 + bit_Ohm[k] * q[k])
+    top[:] = 0
+    top[n] = 1
     for k in range(n):
-        r_b = bit_Ohm[row + k]
         for c in range(n + 2):
-            v[k, c] = (r_b * v[k, c] + (v[k - 1, c] if k else (1.0 if c == n else 0.0))) / (1 + r_b * q[k])
-    n_in = n * (1 + (right or to_end)) + bottom + top
-    n_out = n * (left + right) + 1 + top
-    result = space[op[2] : op[2] + n_out * n_in].reshape(n_out, n_in)
-    result[:] = 0
-    current, total = np.empty(n_in), np.zeros(n_in)
-    at_right, first_right, first_top = n + bottom, n * left + 1, n * (left + right) + 1
-    for k in range(n):
-        gamma = g[row + k, col] / (1 + g[row + k, col] * r_e)
-        for c in range(n):
-            e = gamma * ((1.0 if c == k else 0.0) - v[k, c])
-            current[c] = from_left * e
-            if right or to_end:
-                current[at_right + c] = from_right * e
-        if bottom:
-            current[n] = -gamma * v[k, n]
-        if top:
-            current[n_in - 1] = -gamma * v[k, n + 1]
-        for c in range(n_in):
-            total[c] += current[c]
-            if left:
-                result[k, c] = from_left * current[c]
-            if right:
-                result[first_right + k, c] = -r_e * current[c]
-        if left and to_end:
-            result[k, k] += from_right / r_w
-            result[k, at_right + k] -= from_right / r_w
-        elif left and right:
-            result[k, at_right + k] -= 1
-        if right:
-            result[first_right + k, k] += 1
-            result[first_right + k, at_right + k] += r_w
-    for c in range(n_in):
-        result[n * left, c] = -total[c]
-    if top:
-        result[n * left, n_in - 1] -= 1
-        for c in range(n):
-            result[first_top, c] = from_left * v[n - 1, c]
-            if right or to_end:
-                result[first_top, at_right + c] = from_right * v[n - 1, c]
-        if bottom:
-            result[first_top, n] = v[n - 1, n]
-        result[first_top, n_in - 1] = v[n - 1, n + 1]
+            top[c] = (top[c] + bit_Ohm[k] * v[k, c]) / (1 + bit_Ohm[k] * q[k])
+            cell[k, c] = gamma[k] * ((1.0 if c == k else 0.0) - top[c])
 
 
 @njit(cache=True)
-def _task(task, space, g, word_Ohm, bit_Ohm, end, ops, index, first_op):  # type: ignore[no-untyped-def]
+def _add_row(target, factor, values, from_left, from_right, ports):  # type: ignore[no-untyped-def]
+    """Add `values` over (e, voltage below, injection) to a row over the inputs that there are."""
+    bottom, right, top = ports
+    n = values.size - 2
+    for c in range(n):
+        target[c] += factor * from_left * values[c]
+        if right:
+            target[n + bottom + c] += factor * from_right * values[c]
+    if bottom:
+        target[n] += factor * values[n]
+    if top:
+        target[target.size - 1] += factor * values[n + 1]
+
+
+@njit(cache=True)
+def _column(space, op, g, word_Ohm, bit_Ohm, end_Ohm):  # type: ignore[no-untyped-def]
+    """Write the matrix of a few cells of one column; `op` is a COLUMN of the plan.
+
+    word_Ohm [col] and bit_Ohm [row]: the segments before each cell. end_Ohm: if above 0, what lies between the last
+    column and drivers at the far end. e is the voltage that a cell's word line would have without it.
+    """
+    row, col, n = op[3], op[4], op[5]
+    left, bottom, right, top = col > 0, row > 0, col + 1 < g.shape[1], row + n < g.shape[0]
+    r_w, to_end = word_Ohm[col], not right and end_Ohm > 0
+    from_left, from_right = (end_Ohm / (r_w + end_Ohm), r_w / (r_w + end_Ohm)) if to_end else (1.0, r_w)
+    r_e, ports = r_w * from_left, (bottom, right or to_end, top)
+    cell, v_top, e = np.empty((n, n + 2)), np.empty(n + 2), np.zeros(n + 2)
+    g_here = g[row : row + n, col]
+    _bit_line(g_here / (1 + g_here * r_e), bit_Ohm[row : row + n], cell, v_top)
+    n_in, n_out = n * (1 + (right or to_end)) + bottom + top, n * (left + right) + 1 + top
+    result = space[op[2] : op[2] + n_out * n_in].reshape(n_out, n_in)
+    result[:] = 0
+    down = result[n * left]
+    for k in range(n):
+        _add_row(down, -1.0, cell[k], from_left, from_right, ports)
+        if left:  # the current that comes in
+            _add_row(result[k], from_left, cell[k], from_left, from_right, ports)
+            if to_end:
+                result[k, k] += 1 / (r_w + end_Ohm)
+                result[k, n + bottom + k] -= 1 / (r_w + end_Ohm)
+            elif right:
+                result[k, n + bottom + k] -= 1
+        if right:  # e - r_e c
+            e[:] = 0
+            e[k] = 1
+            _add_row(result[n * left + 1 + k], 1.0, e, from_left, from_right, ports)
+            _add_row(result[n * left + 1 + k], -r_e, cell[k], from_left, from_right, ports)
+    if top:
+        down[n_in - 1] -= 1
+        _add_row(result[n_out - 1], 1.0, v_top, from_left, from_right, ports)
+
+
+@njit(cache=True)
+def _task(task, space, g, word_Ohm, bit_Ohm, end_Ohm, ops, index, first_op):  # type: ignore[no-untyped-def]
     array, part = divmod(task, first_op.size - 1)
     for k in range(first_op[part], first_op[part + 1]):
         if ops[k, 0] == MERGE:
             _merge(space[array], ops[k], index)
         else:
-            _column(space[array], ops[k], g[array], word_Ohm, bit_Ohm, end)
+            _column(space[array], ops[k], g[array], word_Ohm, bit_Ohm, end_Ohm)
 
 
 @njit(cache=True)
-def _stage(team, space, g, word_Ohm, bit_Ohm, end, ops, index, first_op):  # type: ignore[no-untyped-def]
-    arguments = (space, g, word_Ohm, bit_Ohm, end, ops, index, first_op)
+def _stage(team, space, g, word_Ohm, bit_Ohm, end_Ohm, ops, index, first_op):  # type: ignore[no-untyped-def]
+    arguments = (space, g, word_Ohm, bit_Ohm, end_Ohm, ops, index, first_op)
     parallel_for(team, _task, len(g) * (first_op.size - 1), arguments)  # type: ignore[call-arg]
 
 
@@ -238,17 +240,15 @@ def operators(g_S: Floats, wires: Wires) -> Floats:
     """
     n_arrays, n_rows, n_cols = g_S.shape
     plan = plan_of(n_rows, n_cols, wires.two_sided)
-    word_Ohm, bit_Ohm = np.full(n_cols, wires.word_Ohm), np.full(n_rows, wires.bit_Ohm)
-    word_Ohm[0] += wires.driver_Ohm
-    bit_Ohm[0] += wires.sense_Ohm
-    end = (float(wires.two_sided), wires.driver_Ohm + wires.word_Ohm)
+    word_Ohm, bit_Ohm, end_Ohm = wires.paths_Ohm(g_S.shape)
+    bit_Ohm = bit_Ohm[::-1].copy()
     found = np.empty((n_arrays, n_cols, n_rows * (1 + wires.two_sided)))
     at_once = max(1, int(BYTES_AT_ONCE / (8 * plan.n_space)))
     for first in range(0, n_arrays, at_once):
         g = np.ascontiguousarray(g_S[first : first + at_once, ::-1])
         space = np.empty((len(g), plan.n_space))
         for first_op in plan.stages:
-            _stage(team(), space, g, word_Ohm, bit_Ohm, end, plan.ops, plan.places, first_op)
+            _stage(team(), space, g, word_Ohm, bit_Ohm, end_Ohm, plan.ops, plan.places, first_op)
         found[first : first + at_once] = space[:, : found[0].size].reshape(len(g), *found.shape[1:])
     by_line = -found[:, plan.bit_lines][:, :, plan.word_lines].reshape(n_arrays, n_cols, -1, n_rows).sum(axis=2)
     return np.ascontiguousarray(by_line[:, :, ::-1].swapaxes(1, 2))

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
 
+from xbar.kernels.wires import Wires
+
 Floats = NDArray[np.float64]
-
-
-class Wires(NamedTuple):
-    """Resistances in Ohm: one segment of a word line and of a bit line (above 0), driver and sense amplifier (or 0).
-
-    two_sided: word lines are driven from both ends, through the same driver and segment.
-    """
-
-    word_Ohm: float
-    bit_Ohm: float
-    driver_Ohm: float
-    sense_Ohm: float
-    two_sided: bool
 
 
 def nodal_matrix(g_S: Floats, wires: Wires) -> tuple[sp.csc_matrix, Floats]:

@@ -1,34 +1,71 @@
-"""A crossbar whose word lines and bit lines have a resistance."""
+"""A crossbar whose word lines and bit lines have a resistance.
+
+The kernels are imported where they compute: describing a chip needs no compiler.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, final
+from typing import TYPE_CHECKING, Annotated, Literal, final
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
+from xbar.errors import ConvergenceError, DataError
 from xbar.events import Event
-from xbar.kernels.ladder import operators
-from xbar.kernels.nodal import Wires, nodes_plain
+from xbar.kernels.wires import Wires
 from xbar.parts.array.ohmic import ohmic_cost
 from xbar.parts.base import Array, Circuit, Cost, Device, Floats
+from xbar.same import same_fields
 from xbar.units import Ohm, SquareMetre, Volt
+
+if TYPE_CHECKING:
+    from xbar.kernels.lines import Cells
+
+Calibration = Literal["none", "column", "row_and_column"]
+_ROUNDS = 30  # of alternating least squares: row and column factors of nearly equal matrices settle in a few
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Nodes:
+    """What one vector of drives does inside a crossbar, all over the read voltage.
+
+    word_rel, bit_rel: voltages [row, col] of word line and bit line at each cell. cell_S: currents through the cells
+    [row, col]. word_line_S: current away from the driver in the segment before each column, [row, col + 1]; the last is
+    that of the far end's driver, 0 or negative. bit_line_S: current towards ground in the segment below each cell,
+    [row, col], so that its last row is what the sense amplifiers see.
+    """
+
+    word_rel: Floats
+    bit_rel: Floats
+    cell_S: Floats
+    word_line_S: Floats
+    bit_line_S: Floats
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
 
 
 @final
 @dataclass(frozen=True)
 class LineCircuit(Circuit):
-    """Word line i is driven at its left end by its voltage, bit line j is sensed at its last row; far ends are open.
+    """Lines of resistors between drivers, cells and sense amplifiers.
+
+    Word line i is driven at its left end (column 0), bit line j is sensed below its last row, at 0 V. The other ends
+    are open, except that word lines driven from two sides have a driver at each. The wires of rows and columns that
+    are not used, which lie beyond the open ends, carry nothing.
 
     curvature_rel: V_0 over the read voltage of the cells' law I = g V_0 sinh(V / V_0); None: straight.
-    gated: cells of word lines whose drive is zero are switched off.
+    gated: cells of word lines whose drive is zero are switched off (1T1R).
+    calibration: see IrDropArray.
     """
 
     wires: Wires
     gated: bool
     curvature_rel: float | None
-    calibration: Literal["none", "column", "row_and_column"]
+    calibration: Calibration
 
     @property
     def is_linear(self) -> bool:
@@ -36,37 +73,83 @@ class LineCircuit(Circuit):
         return not self.gated and self.curvature_rel is None
 
     def effective_S(self, g_S: Floats) -> Floats:
-        """The operator [..., row, col] for g_S [..., row, col], calibration applied."""
-        found = self._operators(g_S.reshape(-1, *g_S.shape[-2:])).reshape(g_S.shape)
+        """The operator [..., row, col] of g_S [..., row, col], calibrated; exact to rounding.
+
+        Of curved cells, with the conductances that they have when all word lines are driven. Raises DataError for
+        conductances that are negative or not finite, ConvergenceError where curved cells have no solution.
+        """
+        found = self._operators(g_S)
         drive, gain = self._factors(found, g_S)
         return found * drive[..., None] * gain[..., None, :]
 
     def currents_S(self, g_S: Floats, drive_rel: Floats) -> Floats:
-        """Column currents over the read voltage, [vector, col]."""
+        """Column currents over the read voltage, calibrated, [vector, col]; errors as `effective_S`.
+
+        Of circuits that are not linear, within 1e-10 of each column's current (see xbar.kernels.lines).
+        """
         if self.is_linear:
             return drive_rel @ self.effective_S(g_S)
-        drive, gain = self._factors(self._operators(g_S[None])[0], g_S)
-        found = np.zeros((len(drive_rel), g_S.shape[1]))
-        for vector, voltage in enumerate(drive_rel * drive):
-            g = g_S * (voltage != 0)[:, None] if self.gated else g_S
-            _, bit = nodes_plain(g, self.wires, voltage, self.curvature_rel)
-            found[vector] = bit[-1] / (self.wires.bit_Ohm + self.wires.sense_Ohm) * gain
-        return found
+        from xbar.kernels.lines import line_currents
+
+        drive, gain = self._factors_of(g_S)
+        currents, iterations = line_currents(self._cells(g_S), drive_rel * drive)
+        self._settled(iterations)
+        return currents * gain
+
+    def nodes(self, g_S: Floats, drive_rel: Floats) -> Nodes:
+        """Voltages and currents everywhere for one vector drive_rel [row]; row factors of a calibration included."""
+        from xbar.kernels.drops import drops
+        from xbar.kernels.lines import cell_currents
+
+        drive = drive_rel * self._factors_of(g_S)[0]
+        current, iterations = cell_currents(self._cells(g_S), drive)
+        self._settled(np.array([iterations]))
+        fall, rise = drops(current, self.wires)
+        end = -fall[:, -1:] / (self.wires.driver_Ohm + self.wires.word_Ohm) if self.wires.two_sided else 0 * fall[:, :1]
+        line = np.concatenate([current, end], axis=1)[:, ::-1].cumsum(axis=1)[:, ::-1]
+        return Nodes(drive[:, None] - fall, rise, current, line, current.cumsum(axis=0))
+
+    def _cells(self, g_S: Floats) -> Cells:
+        from xbar.kernels.lines import Cells
+
+        return Cells(_checked(g_S), self.wires, self.curvature_rel or 0.0, self.gated)
 
     def _operators(self, g_S: Floats) -> Floats:
-        """Without calibration; of curved cells, with the chord conductances that they have with all lines driven."""
+        """[..., row, col] without calibration."""
+        from xbar.kernels.ladder import operators
+
+        arrays = _checked(g_S).reshape(-1, *g_S.shape[-2:])
         if self.curvature_rel is not None:
-            chords = np.empty(g_S.shape)
-            for chord, g in zip(chords, g_S, strict=True):
-                word, bit = nodes_plain(g, self.wires, np.ones(len(g)), self.curvature_rel)
-                across = (word - bit) / self.curvature_rel
-                chord[:] = g * np.where(across == 0, 1, np.sinh(across) / np.where(across == 0, 1, across))
-            g_S = chords
-        return operators(g_S, self.wires)
+            arrays = np.array([self._chords(g, self.curvature_rel) for g in arrays])
+        return operators(arrays, self.wires).reshape(g_S.shape)
+
+    def _chords(self, g_S: Floats, curvature_rel: float) -> Floats:
+        """Current over voltage of each cell with all word lines driven."""
+        from xbar.kernels.lines import cell_currents
+
+        cells = self._cells(g_S)._replace(gated=False)
+        current, iterations = cell_currents(cells, np.ones(len(g_S)))
+        self._settled(np.array([iterations]))
+        across = curvature_rel * np.arcsinh(np.divide(current, g_S * curvature_rel, where=g_S > 0, out=0 * g_S))
+        return np.divide(current, across, where=across > 0, out=g_S.copy())
+
+    def _settled(self, iterations: NDArray[np.int64]) -> None:
+        failed = int((iterations < 0).sum())
+        if failed:
+            raise ConvergenceError(
+                f"crossbar: the currents of {failed} of {len(iterations)} input vectors cannot be found within 1e-10; "
+                "lower its line resistances or the conductances of the cells, or raise the device's sinh_V"
+            )
+
+    def _factors_of(self, g_S: Floats) -> tuple[Floats, Floats]:
+        if self.calibration == "none":
+            return np.ones(len(g_S)), np.ones(g_S.shape[1])
+        return self._factors(self._operators(g_S), g_S)
 
     def _factors(self, found_S: Floats, ideal_S: Floats) -> tuple[Floats, Floats]:
+        """Factors of drives [..., row] and gains of columns [..., col] that bring the operator closest to the ideal."""
         drive, gain = np.ones(found_S.shape[:-1]), np.ones((*found_S.shape[:-2], found_S.shape[-1]))
-        for _ in range({"none": 0, "column": 1, "row_and_column": 30}[self.calibration]):
+        for _ in range({"none": 0, "column": 1, "row_and_column": _ROUNDS}[self.calibration]):
             gain = _least_squares(found_S * drive[..., None], ideal_S, axis=-2)
             if self.calibration == "row_and_column":
                 drive = _least_squares(found_S * gain[..., None, :], ideal_S, axis=-1)
@@ -74,15 +157,31 @@ class LineCircuit(Circuit):
         return drive, gain
 
 
+def _checked(g_S: Floats) -> Floats:
+    wrong = ~(np.isfinite(g_S) & (g_S >= 0))
+    if wrong.any():
+        raise DataError(f"g_S: conductances must be finite and not negative, got {g_S[wrong][0]:g}; clip them at 0")
+    return np.ascontiguousarray(g_S, dtype=np.float64)
+
+
 def _least_squares(found_S: Floats, ideal_S: Floats, axis: int) -> Floats:
-    """Factors that bring `found_S` closest to `ideal_S`, one for each line along `axis`."""
+    """Factors that bring `found_S` closest to `ideal_S`, one for each line along `axis`; 1 for lines without cells."""
     power = (found_S**2).sum(axis=axis)
-    return np.where(power > 0, (found_S * ideal_S).sum(axis=axis) / np.where(power > 0, power, 1), 1.0)
+    return np.divide((found_S * ideal_S).sum(axis=axis), power, where=power > 0, out=np.ones(power.shape))
 
 
 @final
 class IrDropArray(Array):
-    """A crossbar of resistive cells on resistive wires; area and energy as kind: ohmic."""
+    """A crossbar of resistive cells on resistive lines; area and energy as kind: ohmic, which has ideal ones.
+
+    word_line_Ohm, bit_line_Ohm: of one segment, from the driver (or the sense amplifier) to the first cell and from a
+    cell to the next. driver_Ohm, sense_Ohm: in series with each line. drive: word lines are driven at column 0, or at
+    both ends. gated: cells of word lines at 0 V are switched off (1T1R); otherwise they carry sneak currents.
+
+    calibration: `column` multiplies each column's current by the gain that brings the effective conductances of the
+    programmed array closest to its ideal ones, by least squares; `row_and_column` finds factors for the drives as well
+    (mean 1), alternating. Where the circuit is not linear, factors are those of all word lines driven.
+    """
 
     read_voltage_V: Volt
     cell_area_m2: SquareMetre = Field(gt=0)
@@ -92,7 +191,7 @@ class IrDropArray(Array):
     sense_Ohm: Ohm = 0.0
     drive: Literal["one_sided", "two_sided"] = "one_sided"
     gated: Annotated[bool, Field(strict=True)] = False
-    calibration: Literal["none", "column", "row_and_column"] = "none"
+    calibration: Calibration = "none"
 
     @property
     def event(self) -> Event:
@@ -108,11 +207,8 @@ class IrDropArray(Array):
         return ()
 
     def circuit(self, device: Device) -> LineCircuit:
-        """The resistive network of one array of such devices."""
+        """The resistive network of such devices."""
+        wires = Wires(self.word_line_Ohm, self.bit_line_Ohm, self.driver_Ohm, self.sense_Ohm, self.drive == "two_sided")
         curvature_V = device.curvature_V
-        return LineCircuit(
-            Wires(self.word_line_Ohm, self.bit_line_Ohm, self.driver_Ohm, self.sense_Ohm, self.drive == "two_sided"),
-            self.gated,
-            None if curvature_V is None else curvature_V / self.read_voltage_V,
-            self.calibration,
-        )
+        curvature_rel = None if curvature_V is None else curvature_V / self.read_voltage_V
+        return LineCircuit(wires, self.gated, curvature_rel, self.calibration)

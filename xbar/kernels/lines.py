@@ -1,0 +1,257 @@
+"""Cell currents of a crossbar with resistive lines, one input vector at a time: gated word lines and curved cells.
+
+With c the currents of the cells, x(c) the voltages across them (I = g k sinh(x / k), or g x where k is 0), V the word
+line voltages and R c the drops along the lines, Newton's method solves F(c) = x(c) + R c - V = 0. Its steps are
+
+    dc = S y,  (1 + S R S) y = -S F,  S = sqrt(dc/dx),
+
+by conjugate gradients: R is two running sums along each line and two back, the matrix is symmetric and at least 1, and
+its condition is that of the problem, however small the resistances or conductances. F is the gradient of a convex
+function of c, the co-content (Millar, Phil. Mag. 42, 1951), so that a step which does not overshoot along its own
+direction leads downhill. Since the matrix is at least 1, the currents of column j, once |S F| is known, are at most
+sqrt(sum_row S^2) |S F| away from the solution; that is the measure of convergence.
+
+Rows that are switched off are left out: the segments of the bit lines next to them are in series.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from xbar.kernels.drops import add_bit_rise, drops, word_drop
+from xbar.kernels.parallel import parallel_for, team
+from xbar.kernels.wires import Wires
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+TOLERANCE = 1e-10  # of each column's current, or of SMALL of the mean column current
+SMALL = 1e-3
+_MAX_STEPS, _MAX_ITERATIONS = 100, 20_000
+_NONE = 1e-200  # S over the largest: no current
+_FALL = 1e-4  # of the residual in one step of Newton's method
+_SHORTEST = 1e-9  # part of a step
+_N_WORK = 8
+VECTORS_PER_TASK = 8
+
+
+@njit(cache=True, fastmath={"contract"})
+def _residual(current, volts, g, k, lines, f):  # type: ignore[no-untyped-def]
+    """f = x(c) + R c - V; any finite number for cells that do not conduct."""
+    word_Ohm, bit_Ohm, end = lines
+    word_drop(current, word_Ohm, end, f)
+    add_bit_rise(current, bit_Ohm, f)
+    for row in range(f.shape[0]):
+        f_row, c_row, g_row, v = f[row], current[row], g[row], volts[row]
+        if k > 0:
+            for j in range(f_row.size):
+                f_row[j] += k * np.arcsinh(c_row[j] / (max(g_row[j], _NONE) * k)) - v
+        else:
+            for j in range(f_row.size):
+                f_row[j] += c_row[j] / max(g_row[j], _NONE) - v
+
+
+@njit(cache=True, fastmath={"contract", "reassoc"})
+def _product(a, b, target):  # type: ignore[no-untyped-def]
+    for i in range(a.size):
+        target[i] = a[i] * b[i]
+
+
+@njit(cache=True, fastmath={"contract", "reassoc"})
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True, fastmath={"contract", "reassoc"})
+def _conjugate_gradients(root, right, lines, target, y, work):  # type: ignore[no-untyped-def]
+    """Solve (1 + S R S) y = right until the residual's norm is `target`; returns the iterations, -1 if too many.
+
+    `right` becomes the residual.
+    """
+    word_Ohm, bit_Ohm, end = lines
+    direction, drop, current = work
+    s, r, y, p, q, c = (
+        root.reshape(-1), right.reshape(-1), y.reshape(-1), direction.reshape(-1), drop.reshape(-1), current.reshape(-1)
+    )  # fmt: skip
+    y[:] = 0
+    p[:] = r
+    norm = _dot(r, r)
+    for iteration in range(_MAX_ITERATIONS):
+        if norm <= target * target:
+            return iteration
+        _product(s, p, c)
+        word_drop(current, word_Ohm, end, drop)
+        add_bit_rise(current, bit_Ohm, drop)
+        for i in range(q.size):
+            q[i] = p[i] + s[i] * q[i]
+        step = norm / _dot(p, q)
+        for i in range(y.size):
+            y[i] += step * p[i]
+        for i in range(r.size):
+            r[i] -= step * q[i]
+        before, norm = norm, _dot(r, r)
+        ratio = norm / before
+        for i in range(p.size):
+            p[i] = r[i] + ratio * p[i]
+    return -1
+
+
+@njit(cache=True)
+def _slopes(current, g, k, root, weight):  # type: ignore[no-untyped-def]
+    """root = S; weight = sqrt(sum_row S^2) of each column."""
+    weight[:] = 0
+    for row in range(root.shape[0]):
+        for j in range(root.shape[1]):
+            slope = g[row, j]
+            if k > 0 and slope > 0:
+                slope *= np.sqrt(1 + (current[row, j] / (slope * k)) ** 2)
+            root[row, j] = np.sqrt(slope)
+            weight[j] += slope
+    for j in range(weight.size):
+        weight[j] = np.sqrt(weight[j])
+
+
+@njit(cache=True)
+def _allowed(current, weight):  # type: ignore[no-untyped-def]
+    """Norm of S F at which the currents of all columns are within TOLERANCE."""
+    size = np.zeros(weight.size)
+    for row in range(current.shape[0]):
+        for j in range(size.size):
+            size[j] += abs(current[row, j])
+    floor, allowed = SMALL * size.mean(), np.inf
+    for j in range(size.size):
+        if weight[j] > 0:
+            allowed = min(allowed, (size[j] + floor) / weight[j])
+    return TOLERANCE * allowed
+
+
+@njit(cache=True)
+def _settle(current, volts, g, k, lines, work):  # type: ignore[no-untyped-def]
+    """Find the currents of the cells, starting from `current`; returns the iterations in all, -1 if none are found."""
+    f, root, y, right, new, direction, drop, scaled = work
+    weight, n_iterations = np.empty(g.shape[1]), 0
+    _residual(current, volts, g, k, lines, f)
+    for _ in range(_MAX_STEPS):
+        _slopes(current, g, k, root, weight)
+        _product(root.reshape(-1), f.reshape(-1), right.reshape(-1))
+        norm, allowed = np.sqrt(_dot(right.reshape(-1), right.reshape(-1))), _allowed(current, weight)
+        if norm <= allowed:
+            return n_iterations
+        target = max(0.1 * allowed, _FALL * norm) if k > 0 else 0.1 * allowed
+        took = _conjugate_gradients(root, right, lines, target, y, (direction, drop, scaled))
+        if took < 0:
+            return -1
+        n_iterations += took
+        _product(root.reshape(-1), y.reshape(-1), y.reshape(-1))  # minus the step
+        downhill, length = _dot(y.reshape(-1), f.reshape(-1)), 1.0
+        while True:
+            for row in range(current.shape[0]):
+                for j in range(current.shape[1]):
+                    new[row, j] = current[row, j] - length * y[row, j]
+            _residual(new, volts, g, k, lines, f)
+            if k == 0 or -_dot(y.reshape(-1), f.reshape(-1)) <= 0.5 * downhill:
+                break
+            length /= 2
+            if length < _SHORTEST:
+                return -1
+        current[:] = new
+    return -1
+
+
+@njit(cache=True)
+def _start(volts, g, k, share, fall, rise, current):  # type: ignore[no-untyped-def]
+    """Currents for the drops of a known case, each scaled to what drives it."""
+    for row in range(current.shape[0]):
+        for j in range(current.shape[1]):
+            across = volts[row] * (1 - fall[row, j]) - share[j] * rise[row, j]
+            current[row, j] = g[row, j] * (k * np.sinh(across / k) if k > 0 else across)
+
+
+@njit(cache=True)
+def _task(task, drive, g, k, gated, lines, known, currents, iterations, cells):  # type: ignore[no-untyped-def]
+    word_Ohm, bit_Ohm, end = lines
+    fall, rise = known
+    n_rows, n_cols = g.shape
+    space = np.empty((_N_WORK + 1, n_rows, n_cols))
+    for v in range(task * VECTORS_PER_TASK, min(drive.shape[0], (task + 1) * VECTORS_PER_TASK)):
+        rows = np.flatnonzero(drive[v]) if gated else np.arange(n_rows)
+        currents[v] = 0
+        if rows.size == 0 or not np.any(drive[v]):
+            continue
+        active, volts, segments = g[rows], drive[v][rows], np.empty(rows.size)
+        for i in range(rows.size):  # from a row down to the next active one, or to the sense amplifier
+            segments[i] = bit_Ohm[rows[i] : rows[i + 1] if i + 1 < rows.size else n_rows].sum()
+        work = (
+            space[0, : rows.size], space[1, : rows.size], space[2, : rows.size], space[3, : rows.size],
+            space[4, : rows.size], space[5, : rows.size], space[6, : rows.size], space[7, : rows.size],
+        )  # fmt: skip
+        current = space[_N_WORK, : rows.size]
+        if fall.size:
+            share = (volts.reshape(-1, 1) * active).sum(axis=0) / np.maximum(g.sum(axis=0), _NONE)
+            _start(volts, active, k, share, fall[rows], rise[rows], current)
+        else:
+            current[:] = volts.reshape(-1, 1) * active
+        iterations[v] = _settle(current, volts, active, k, (word_Ohm, segments, end), work)
+        for i in range(rows.size):
+            for j in range(n_cols):
+                currents[v, j] += current[i, j]
+        if cells.size:
+            cells[v] = 0
+            for i in range(rows.size):
+                cells[v, rows[i]] = current[i]
+
+
+@njit(cache=True)
+def _all(team, n_tasks, drive, g, k, gated, lines, known, currents, iterations, cells):  # type: ignore[no-untyped-def]
+    arguments = (drive, g, k, gated, lines, known, currents, iterations, cells)
+    parallel_for(team, _task, n_tasks, arguments)  # type: ignore[call-arg]
+
+
+class Cells(NamedTuple):
+    """Cells [row, col] on wires, and their I-V law: g k sinh(x / k), or g x where k is 0.
+
+    gated: cells of word lines at 0 V are switched off.
+    """
+
+    g_S: Floats
+    wires: Wires
+    curvature: float
+    gated: bool
+
+
+def line_currents(cells: Cells, drive: Floats) -> tuple[Floats, Ints]:
+    """Column currents [vector, col] for word line voltages `drive` [vector, row], and iterations (-1: none found).
+
+    A vector's result does not depend on the others: each starts from the drops with all word lines at 1 V.
+    """
+    all_driven = cells._replace(gated=False)
+    known = drops(cell_currents(all_driven, np.ones(len(cells.g_S)))[0], cells.wires)
+    currents, _, iterations = _run(cells, drive, known, False)
+    return currents, iterations
+
+
+def cell_currents(cells: Cells, drive: Floats) -> tuple[Floats, int]:
+    """Currents of the cells [row, col] for one vector of word line voltages, and iterations (-1: none found)."""
+    cold = np.empty((0, 0))
+    _, found, iterations = _run(cells, drive[None], (cold, cold), True)
+    return found[0], int(iterations[0])
+
+
+def _run(cells: Cells, drive: Floats, known: tuple[Floats, Floats], each: bool) -> tuple[Floats, Floats, Ints]:
+    """Currents of columns, those of the cells [vector, row, col] where `each`, and iterations; in units of max(g)."""
+    scale = cells.g_S.max()
+    shape = (len(drive), *cells.g_S.shape)
+    currents, found = np.zeros((len(drive), shape[2])), np.zeros(shape if each else (0, 0, 0))
+    iterations = np.zeros(len(drive), np.int64)
+    if scale > 0:
+        n_tasks = -(-len(drive) // VECTORS_PER_TASK)
+        lines = cells.wires.scaled(scale).paths_Ohm(cells.g_S.shape)
+        drive, g = np.ascontiguousarray(drive, np.float64), np.ascontiguousarray(cells.g_S / scale)
+        _all(team(), n_tasks, drive, g, cells.curvature, cells.gated, lines, known, currents, iterations, found)
+    return currents * scale, found * scale, iterations
