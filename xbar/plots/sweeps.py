@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullLoc
 
 from xbar.plots.files import save
 from xbar.spread import Spread
+from xbar.sweep.grid import is_noise
 from xbar.units import duration, parse, unit_of
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ _LOG_FROM = 50.0  # ratio of the largest to the smallest value from which an axi
 def accuracy_band(
     values: Sequence[float], spreads: Sequence[Spread], ax: Axes, label: str = "", setting: str = ""
 ) -> Axes:
-    """Accuracy over a number: the mean of the runs as a line, its 95 % confidence band, the worst run as dots.
+    """Accuracy over a number: the mean of the runs as a line, its 95 % confidence band, the worst run as triangles.
 
     values: what the runs were made at; spreads: `Runs.accuracy` for each. setting: the number's name with its unit,
     such as noise.time_s, for the axis; times are shown on a logarithmic one.
     """
-    rows = [(s.mean, s.ci95, s.worst) for s in spreads]
+    rows = [(s.mean, s.ci95, s.worst) if len(s.values) > 1 else (s.mean, np.nan, np.nan) for s in spreads]
     return _band(np.array(values, float), np.array(rows).reshape(-1, 3), ax, label, setting)
 
 
@@ -39,7 +40,7 @@ def sweep_bands(frame: pd.DataFrame, ax: Axes, over: str | None = None) -> Axes:
 
     frame: of `xbar.sweep.pool.sweep`, of a chip with noise; over: by default the first varied setting that is a number.
     """
-    done = frame.dropna(subset=["accuracy", "accuracy_ci95", "accuracy_worst"])
+    done = frame.dropna(subset=["accuracy"])
     varied = _varied(frame)
     chosen = over or number_axis(frame)
     if chosen is None:
@@ -50,7 +51,7 @@ def sweep_bands(frame: pd.DataFrame, ax: Axes, over: str | None = None) -> Axes:
         values = key if isinstance(key, tuple) else (key,)
         label = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in zip(others, values, strict=True))
         x = np.array([_number(chosen, value) for value in group[chosen]], float)
-        rows = group[["accuracy", "accuracy_ci95", "accuracy_worst"]].to_numpy(float)
+        rows = group.reindex(columns=["accuracy", "accuracy_ci95", "accuracy_worst"]).to_numpy(float)
         order = np.argsort(x)
         _band(x[order], rows[order], ax, label, chosen)
     quiet = done.get("accuracy_no_noise")
@@ -61,8 +62,8 @@ def sweep_bands(frame: pd.DataFrame, ax: Axes, over: str | None = None) -> Axes:
 
 
 def number_axis(frame: pd.DataFrame) -> str | None:
-    """The first varied setting whose values are different numbers; None where there is none, or nothing about runs."""
-    if "accuracy_ci95" not in frame:
+    """The first varied setting whose values are different numbers; None where there is none, or all cells are ideal."""
+    if "accuracy_no_noise" not in frame:
         return None
     for name in _varied(frame):
         numbers = [_number(name, value) for value in frame[name]]
@@ -86,12 +87,13 @@ def _number(name: str, value: object) -> float | None:
 
 
 def _band(x: np.ndarray, rows: np.ndarray, ax: Axes, label: str, setting: str) -> Axes:
-    """rows: mean, half of the confidence interval, worst [value, 3]."""
+    """rows: mean, half of the confidence interval, worst [value, 3]; the latter two NaN for single runs."""
     mean, half, worst = rows.T
     (line,) = ax.plot(x, mean, "o-", markersize=4, label=label or "mean of the runs")
     color = line.get_color()
-    ax.fill_between(x, mean - half, np.minimum(mean + half, 1.0), color=color, alpha=0.2, linewidth=0)
-    ax.plot(x, worst, "v", markersize=4, color=color, markerfacecolor="none")
+    if np.isfinite(half).any():
+        ax.fill_between(x, mean - half, np.minimum(mean + half, 1.0), color=color, alpha=0.2, linewidth=0)
+        ax.plot(x, worst, "v", markersize=4, color=color, markerfacecolor="none")
     name = setting.removeprefix("noise.").removeprefix("effects.")
     ax.set_xlabel(name)
     if unit_of(setting) == "s":
@@ -154,11 +156,17 @@ def pareto(frame: pd.DataFrame, smaller: str, ax: Axes, larger: str = "accuracy"
 
 
 def save_sweep(frame: pd.DataFrame, smaller: str, file: Path) -> None:
-    """The Pareto plot of a sweep; beside it, where a number was varied under noise, the accuracy over it."""
+    """The Pareto plot of a sweep; beside it, where a number was varied under noise, the accuracy over it.
+
+    Where noise alone was varied there is no Pareto plot, because nobody chooses the noise that a chip has.
+    """
     over = number_axis(frame)
-    figure = Figure(figsize=(7 if over is None else 13, 4.5), layout="constrained")
-    axes = figure.subplots(1, 1 if over is None else 2, squeeze=False)[0]
-    pareto(frame, smaller, axes[-1])
+    with_front = over is None or any(not is_noise(name) for name in _varied(frame))
+    n = (over is not None) + with_front
+    figure = Figure(figsize=(1 + 6 * n, 4.5), layout="constrained")
+    axes = figure.subplots(1, n, squeeze=False)[0]
+    if with_front:
+        pareto(frame, smaller, axes[-1])
     if over is not None:
         sweep_bands(frame, axes[0], over)
     save(figure, file)

@@ -111,10 +111,10 @@ class ErrorSources:
         columns = (*self.sources, TOTAL)
         lines = [
             f"signal-to-noise ratio in dB, each source alone (noise: {self.noise}; {self.n_inputs} inputs)",
-            f"{'layer':<{width}}" + "".join(f"{s:>{len(s) + 2}}" for s in columns) + "  sum/total",
+            f"{'layer':<{width}}" + "".join(f"{s:>{max(7, len(s) + 2)}}" for s in columns) + "  sum/total",
         ]
         for layer in self.layers:
-            ratios = "".join(f"{snr_text(layer.snr_dB(s)):>{len(s) + 2}}" for s in columns)
+            ratios = "".join(f"{snr_text(layer.snr_dB(s)):>{max(7, len(s) + 2)}}" for s in columns)
             lines.append(f"{layer.name:<{width}}{ratios}{ratio_text(layer.sum_over_total):>11}")
         return "\n".join(lines)
 

@@ -47,6 +47,11 @@ def grid_of(texts: Sequence[str]) -> list[dict[str, str]]:
     return [dict(zip(values, point, strict=True)) for point in itertools.product(*values.values())]
 
 
+def is_noise(path: str) -> bool:
+    """Whether a setting is about noise, which nobody chooses, and not about the design of the chip."""
+    return path == "noise" or path.startswith("noise.")
+
+
 def _values(text: str) -> list[str]:
     whole = _RANGE.fullmatch(text)
     if whole:

@@ -72,7 +72,7 @@ class Outcome:
         return tuple((name, value) for name, value in steps if value is not None)
 
     def metrics(self) -> dict[str, float]:
-        """The figures of a sweep, SI units in the names."""
+        """The figures of a sweep, SI units in the names. A single random run has no spread."""
         layers = self.activity.layers
         conversions = sum(layer.count("conversions") for layer in layers)
         saturations = sum(sum(layer.saturations) + layer.unit_saturations for layer in layers)
@@ -82,7 +82,7 @@ class Outcome:
             figures["accuracy_ideal_cells"] = self.accuracy_ideal_cells
             figures["accuracy_no_noise"] = self.accuracy_no_noise
         figures["accuracy"] = self.accuracy.mean
-        if self.accuracy_no_noise is not None:
+        if self.accuracy_no_noise is not None and (len(self.accuracy.values) > 1 or self.noise_name is None):
             figures["accuracy_std"] = self.accuracy.std
             figures["accuracy_ci95"] = self.accuracy.ci95
             figures["accuracy_worst"] = self.accuracy.worst

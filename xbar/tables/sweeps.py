@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from xbar.tables.look import RIGHT, narrow_table
 from xbar.units import si
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_SWEEP_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
+_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "accuracy": ("accuracy", lambda v: f"{v:.2%}"),
     "accuracy_ci95": ("± 95 %", lambda v: f"{v:.2%}"),
     "accuracy_worst": ("worst run", lambda v: f"{v:.2%}"),
-    "accuracy_no_noise": ("no noise", lambda v: f"{v:.2%}"),
     "saturated_rel": ("saturated", lambda v: f"{v:.3%}"),
     "energy_J": ("energy", lambda v: si(v, "J")),
     "latency_s": ("latency", lambda v: si(v, "s")),
@@ -30,25 +30,53 @@ _SWEEP_COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "used_area_m2": ("used area", lambda v: si(v, "m2")),
     "tops_per_W": ("TOPS/W", lambda v: f"{v:.4g}"),
 }
+_UNLIMITED = 10_000  # characters, wider than any table
+_FEWEST = 4  # columns of figures that are shown however narrow the console is
 
 
 def print_sweep(frame: pd.DataFrame, varied: Sequence[str], smaller: str, console: Console) -> None:
-    """One row per point; the Pareto front of accuracy over `smaller` is marked."""
+    """One row per point, as many figures as the console is wide; the Pareto front of accuracy over `smaller` is marked.
+
+    No front where noise alone was varied, which nobody chooses.
+    """
+    from xbar.sweep.grid import is_noise
     from xbar.sweep.pool import pareto_front
 
-    table = narrow_table(caption=f"* nothing has both higher accuracy and lower {smaller}", caption_justify="left")
-    figures = [name for name in _SWEEP_COLUMNS if name in frame]
-    for name in [*varied, *(_SWEEP_COLUMNS[f][0] for f in figures), ""]:
-        table.add_column(name, justify=RIGHT)
-    front = pareto_front(frame, smaller, "accuracy") if figures else frame.problem == "no point"
-    for (_, row), on_front in zip(frame.iterrows(), front, strict=True):
-        values = [str(row[name]) for name in varied]
-        if row.problem:
-            table.add_row(*values, f"[red]{escape(str(row.problem))}[/]", *[""] * len(figures))
-        else:
-            shown = ("" if math.isnan(row[f]) else _SWEEP_COLUMNS[f][1](row[f]) for f in figures)
-            table.add_row(*values, *shown, "*" if on_front else "")
+    figures = sorted((f for f in _COLUMNS if f in frame), key=lambda f: f != smaller and not f.startswith("accuracy"))
+    front = [False] * len(frame)
+    if figures and not (varied and all(map(is_noise, varied))):
+        front = list(pareto_front(frame, smaller, "accuracy"))
+    table = _sweep_table(frame, varied, figures, front)
+    unlimited = console.options.update(max_width=_UNLIMITED)
+    while console.measure(table, options=unlimited).maximum > console.width and len(figures) > _FEWEST:
+        figures = figures[:-1]
+        table = _sweep_table(frame, varied, figures, front)
     console.print(table)
+    for number, problem in enumerate(_problems(frame), 1):
+        console.print(f"[red]problem {number}[/]: {escape(problem)}", highlight=False)
+    if any(front):
+        console.print(f"* nothing has both higher accuracy and lower {smaller}", highlight=False)
+
+
+def _sweep_table(frame: pd.DataFrame, varied: Sequence[str], figures: Sequence[str], front: Sequence[bool]) -> Table:
+    table = narrow_table()
+    names = [path.rpartition(".")[2] for path in varied]
+    unique = names if len(set(names)) == len(names) else varied
+    for name in (*unique, *(_COLUMNS[f][0] for f in figures), *[""] * any(front)):
+        table.add_column(name, justify=RIGHT)
+    for (_, row), on_front in zip(frame.iterrows(), front, strict=True):
+        values = [escape(str(row[name])) for name in varied]
+        if row.problem:
+            table.add_row(*values, f"[red]problem {_problems(frame).index(row.problem) + 1}[/]")
+        else:
+            shown = ("" if math.isnan(row[f]) else _COLUMNS[f][1](row[f]) for f in figures)
+            table.add_row(*values, *shown, *["*" if on_front else ""] * any(front))
+    return table
+
+
+def _problems(frame: pd.DataFrame) -> list[str]:
+    """What was wrong with points, each once."""
+    return [str(problem) for problem in dict.fromkeys(frame.problem) if problem]
 
 
 @contextmanager
