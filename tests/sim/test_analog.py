@@ -177,3 +177,73 @@ def test_grids_hold_all_partial_sums(seed: int) -> None:
     assert np.abs(grid.values * grid.step - values).max() <= grid.step / 2
     assert grid.step <= np.abs(values).sum(axis=0).max() * top / 2**22
     assert not Grid.of(np.zeros((3, 2)), 1).values.any()
+
+
+def test_compensation_undoes_a_drift_that_all_cells_share() -> None:
+    layer, x, _ = random_case(0)
+    layer = replace(layer, adc=IDEAL)
+    fade = {"kind": "drift", "t_0_s": 1.0, "nu_mean": 0.05, "nu_sigma": 0.0}
+    noise = _noise(drift=fade).at(1e4)
+    chip = _chip(layer)
+    fresh, faded = (_outputs(layer, chip, n, x) for n in (noise.at(0), noise))
+    compensated = _outputs(layer, chip, noise.model_copy(update={"drift_compensation": True}), x)
+    decay = (1 + 1e4) ** -0.05
+    grid = 1e-4 * np.abs(fresh).max()
+    assert faded == pytest.approx(fresh * decay, abs=grid)
+    assert compensated == pytest.approx(fresh, abs=grid)
+    assert np.abs(faded - fresh).max() > 100 * grid
+
+
+WIRES = {"word_line_Ohm": 2.0, "bit_line_Ohm": 3.0, "sense_Ohm": 10.0}
+
+
+def _wired(layer: LayerProgram, baseline: str | None = None, **changes: Any) -> Chip:
+    ohmic = {"rows": 64, "cols": 64, "read_time_s": 1e-7, "read_voltage_V": 0.2, "cell_area_m2": 1e-14}
+    return _chip(layer, 0.1, baseline, crossbar={"kind": "ir_drop", **ohmic, **WIRES, **changes})
+
+
+@pytest.mark.parametrize("baseline", [None, "reference", "digital"])
+@pytest.mark.parametrize("encoding", ["differential", "offset"])
+def test_wires_change_sums_as_the_circuit_of_the_whole_crossbar_says(encoding: str, baseline: str | None) -> None:
+    """One crossbar: its columns by hand, in the order in which they lie, and their currents by the circuit."""
+    rng = np.random.default_rng(1)
+    weight = rng.integers(-7, 8, (1, 20, 3))
+    layer = layer_program(weight, encoding=encoding, weight_bits=4, cell_bits=2, input_bits=1, adc=IDEAL)
+    chip = _wired(layer, baseline)
+    x = rng.integers(0, 2, (5, 1, 20)).astype(np.uint8)
+    step, removal = 0.9e-5 / 3, chip.encoding.baseline_removal
+    g = 1e-6 + layer.cells[:, 0] * step  # [plane, row, col]
+    columns = [g[plane, :, col] for col in range(3) for plane in range(len(g))]
+    if encoding == "offset":
+        columns.append(np.full(20, 1e-6 + step))
+    if removal == "reference":
+        columns.append(np.full(20, 1e-6))
+    sums = chip.crossbar.circuit(chip.device).currents_S(np.stack(columns, 1), x[:, 0].astype(float)) / step
+    if removal == "reference":
+        sums -= sums[:, -1:]
+    if removal == "digital":
+        sums -= x[:, 0].sum(1)[:, None] * (1e-6 / step)
+    wanted = np.zeros((5, 3))
+    for col in range(3):
+        for plane, s in enumerate(layer.plane_slice):
+            wanted[:, col] += layer.plane_sign[plane, 0, 0, col] * 4.0**s * sums[:, col * len(g) + plane]
+        if encoding == "offset":
+            wanted[:, col] += layer.unit_coef[0, 0, col] * sums[:, 3 * len(g)]
+    got = _outputs(layer, chip, NoiseModel(), x)[:, 0]
+    assert got == pytest.approx(wanted, abs=1e-5 * np.abs(wanted).max())
+    ideal = np.einsum("vr,rc->vc", x[:, 0].astype(np.int64), weight[0])
+    assert np.abs(got - ideal).max() > 1e-3 * np.abs(ideal).max()
+
+
+@pytest.mark.parametrize("baseline", [None, "reference"])
+def test_gated_rows_are_solved_input_by_input(baseline: str | None) -> None:
+    rng = np.random.default_rng(2)
+    weight = rng.integers(-7, 8, (2, 20, 3))
+    layer = layer_program(weight, weight_bits=4, cell_bits=2, input_bits=3, rows=12, dac_bits=2, adc=IDEAL)
+    x = rng.integers(0, 8, (4, 2, 20)).astype(np.uint8)
+    gated, always = (_outputs(layer, _wired(layer, baseline, gated=g), NoiseModel(), x) for g in (True, False))
+    ideal = np.einsum("vgr,grc->vgc", x.astype(np.int64), weight)
+    assert np.abs(gated - always).max() > 1e-6 * np.abs(ideal).max()
+    assert np.abs(gated - ideal).max() < 0.1 * np.abs(ideal).max()
+    weak = _wired(layer, baseline, gated=True, word_line_Ohm=1e-6, bit_line_Ohm=1e-6, sense_Ohm=0.0)
+    assert _outputs(layer, weak, NoiseModel(), x) == pytest.approx(ideal, abs=1e-4 * np.abs(ideal).max())

@@ -108,7 +108,7 @@ class Circuit(ABC):
 
     @abstractmethod
     def effective_S(self, g_S: Floats) -> Floats:
-        """The operator [row, col]: column current / read voltage = sum_row drive * effective.
+        """The operator [..., row, col] of g_S [..., row, col]: column current / read voltage = sum_row drive * it.
 
         Without wire resistance it is g_S. Where the circuit is not linear, the one with all word lines driven.
         """

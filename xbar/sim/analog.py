@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xbar.kernels.active import Active, active_lines, add_lines, in_chunks
+from xbar.kernels.bit_serial import Columns, bit_serial
 from xbar.kernels.convert import Converters, convert
 from xbar.kernels.normal import normals
 from xbar.kernels.pulses import read_inputs
@@ -35,7 +35,6 @@ class Grid:
     """Numbers [row, col] as whole float32 numbers times `step`, a power of two; their sums over rows are exact."""
 
     values: NDArray[np.float32]
-    chunks: NDArray[np.float32]  # as `xbar.kernels.active` reads them
     step: float
 
     @classmethod
@@ -44,8 +43,7 @@ class Grid:
         largest = float(np.abs(values).sum(axis=0).max(initial=0.0)) * largest_factor
         room = _EXACT - len(values) * largest_factor  # rounding moves every row by up to half a step
         step = 2.0 ** np.ceil(np.log2(largest / room)) if largest > 0 else 1.0
-        whole = np.rint(values / step).astype(np.float32)
-        return cls(whole, in_chunks(whole), float(step))
+        return cls(np.rint(values / step).astype(np.float32), float(step))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +73,7 @@ class RowBlock:
     common: variance of the reference column of each strip, [row, strip], which all its columns share.
     unit_of: for each output column, the unit column that its crossbar has; unit_coef: its factor.
     baseline: what each unit of the summed input adds to the outputs, float64 [col]; None where nothing is to remove.
+    serial: weights and variances for one-bit digits.
     """
 
     group: int
@@ -84,50 +83,12 @@ class RowBlock:
     drive: Floats
     variance: Grid | None
     common: Grid | None
+    serial: Columns
     adc: Converters
     unit_of: NDArray[np.int64] | None
     unit_coef: Floats | None
     baseline: Floats | None
     noise_key: int
-
-
-@dataclass(frozen=True, eq=False)
-class Pulses:
-    """The pulses of some vectors that reach a row block, [row] of (vector, pulse); silent ones are left out.
-
-    ids: numbers of the rows over all inputs. active: where the digits have one bit; else digits: float32 [row, line].
-    """
-
-    vector: NDArray[np.int64]
-    pulse: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    active: Active | None
-    digits: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, x: Integers, digit: NDArray[np.int64], first_vector: int, keep_silent: bool, dense: bool) -> Pulses:
-        """Those of x [vector, line]; `dense` where digits are wanted even if they have one bit."""
-        if digit[:, 1].max() == 1 and not dense:
-            active = active_lines(x, digit, keep_silent)
-            ids = (first_vector + active.vector) * len(digit) + active.pulse
-            return cls(active.vector, active.pulse, ids, active, np.zeros((0, 0), np.float32))
-        codes = x.astype(np.int32)[:, None, :]
-        digits = (codes >> digit[:, :1].astype(np.int32)) & ((1 << digit[:, 1:2]) - 1).astype(np.int32)
-        vector, pulse = np.nonzero(np.ones(digits.shape[:2], bool) if keep_silent else digits.any(axis=2))
-        ids = (first_vector + vector) * len(digit) + pulse
-        return cls(vector, pulse, ids, None, digits[vector, pulse].astype(np.float32))
-
-    def sums(self, grid: Grid) -> NDArray[np.float32]:
-        """Sum over lines of digit times `grid`, in its steps, [row, col or more]."""
-        if self.active is not None:
-            return add_lines(grid.chunks, self.active)
-        return np.asarray(torch.from_numpy(self.digits) @ torch.from_numpy(grid.values))
-
-    def square_sums(self, grid: Grid) -> NDArray[np.float32]:
-        """The same with the squares of the digits."""
-        if self.active is not None:
-            return add_lines(grid.chunks, self.active)
-        return np.asarray(torch.from_numpy(self.digits**2) @ torch.from_numpy(grid.values))
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,58 +115,91 @@ def multiply_analog(analog: AnalogLayer, x: Integers, first_vector: int) -> tupl
     saturations = np.zeros(layer.n_slices + 1, np.int64)
     for block in analog.blocks:
         inputs = np.ascontiguousarray(x[:, block.group, block.rows[0] : block.rows[1]])
-        step = max(1, _SUMS // (len(analog.digit) * block.weights.values.shape[1]))
-        for start in range(0, len(x), step):
-            part = inputs[start : start + step]
-            out = _block_outputs(analog, block, part, first_vector + start, saturations)
-            total[start : start + step, block.group] += out
+        n_out = total.shape[2] + (0 if block.unit_of is None else int(block.unit_of.max()) + 1)
+        out = np.zeros((len(x), n_out))
+        _convert(analog, block, inputs, first_vector, out, saturations)
+        _add_outputs(analog, block, inputs, out, total[:, block.group])
     counts = Counts(tuple(int(n) for n in saturations[:-1]), int(saturations[-1]), digits)
     return torch.from_numpy(total), counts
 
 
-def _block_outputs(
-    analog: AnalogLayer, block: RowBlock, x: Integers, first_vector: int, saturations: NDArray[np.int64]
-) -> Floats:
-    """Outputs [vector, col] of one row block."""
-    dense = bool(block.circuits) or analog.pulse_sigma > 0
-    pulses = Pulses.of(x, analog.digit, first_vector, analog.keep_silent, dense)
-    n_cols = analog.layer.cells.shape[3]
-    out = np.zeros((len(x), n_cols + (0 if block.unit_of is None else int(block.unit_of.max()) + 1)))
-    variance = None if block.variance is None else pulses.square_sums(block.variance)
-    offset = None
-    if block.common is not None:
-        n_strips = block.common.values.shape[1]
-        sigma = np.sqrt(pulses.square_sums(block.common)[:, :n_strips].astype(np.float64) * block.common.step)
-        xi = normals(block.noise_key ^ 1, pulses.ids, n_strips)
-        offset = (sigma * xi / block.weights.step).astype(np.float32)
-    of_row = variance is not None and block.variance is not None and block.variance.values.shape[1] == 1
-    convert(
-        _sums(analog, block, pulses),
-        pulses.vector,
-        analog.digit[pulses.pulse, 2].astype(np.float64),
-        pulses.ids,
-        block.adc,
-        block.noise_key,
-        out,
-        saturations,
-        variances=None if of_row else variance,
-        row_variance=np.ascontiguousarray(variance[:, 0]) if of_row and variance is not None else None,
-        offset=offset,
-    )
+def _add_outputs(analog: AnalogLayer, block: RowBlock, x: Integers, out: Floats, total: Floats) -> None:
+    """Add a row block's outputs to `total` [vector, col]: its codes, those of its unit columns, less the baseline."""
+    n_cols = total.shape[1]
     result = out[:, :n_cols]
     if block.unit_of is not None and block.unit_coef is not None:
         result += out[:, n_cols:][:, block.unit_of] * block.unit_coef
     result *= analog.gain
     if block.baseline is not None:
         result -= x.sum(axis=1, dtype=np.int64)[:, None] * block.baseline
-    return result
+    total += result
+
+
+def _convert(
+    analog: AnalogLayer, block: RowBlock, x: Integers, first_vector: int, out: Floats, saturations: NDArray[np.int64]
+) -> None:
+    """Digitise all pulses of x [vector, line] and add up their codes in `out` [vector, output and unit column]."""
+    n_pulses, weight = len(analog.digit), analog.digit[:, 2].astype(np.float64)
+    if analog.digit[:, 1].max() == 1 and not block.circuits and analog.pulse_sigma == 0:
+        first_id = first_vector * n_pulses
+        bit_serial(x, weight, first_id, analog.keep_silent, block.serial, block.adc, block.noise_key, out, saturations)
+        return
+    step = max(1, _SUMS // (n_pulses * block.weights.values.shape[1]))
+    for start in range(0, len(x), step):
+        pulses = Pulses.of(x[start : start + step], analog.digit, first_vector + start, analog.keep_silent)
+        variance = None if block.variance is None else pulses.square_sums(block.variance)
+        offset = None
+        if block.common is not None:
+            gain = np.float32(block.common.step / block.weights.step**2)
+            sigma = np.sqrt(pulses.square_sums(block.common) * gain)
+            offset = normals(block.noise_key ^ 1, pulses.ids, sigma.shape[1]) * sigma
+        of_row = variance is not None and variance.shape[1] == 1
+        convert(
+            _sums(analog, block, pulses),
+            pulses.vector,
+            weight[pulses.pulse],
+            pulses.ids,
+            block.adc,
+            block.noise_key,
+            out[start : start + step],
+            saturations,
+            variances=None if of_row else variance,
+            row_variance=variance[:, 0] if of_row and variance is not None else None,
+            offset=offset,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Pulses:
+    """The pulses of some vectors at a row block, [row] of (vector, pulse). ids: their numbers over all inputs.
+
+    digits: float32 [row, line].
+    """
+
+    vector: NDArray[np.int64]
+    pulse: NDArray[np.int64]
+    ids: NDArray[np.int64]
+    digits: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, x: Integers, digit: NDArray[np.int64], first_vector: int, keep_silent: bool) -> Pulses:
+        """Those of x [vector, line]; the ones without an active word line only if `keep_silent`."""
+        codes = x.astype(np.int32)[:, None, :]
+        digits = (codes >> digit[:, :1].astype(np.int32)) & ((1 << digit[:, 1:2]) - 1).astype(np.int32)
+        vector, pulse = np.nonzero(np.ones(digits.shape[:2], bool) if keep_silent else digits.any(axis=2))
+        ids = (first_vector + vector) * len(digit) + pulse
+        return cls(vector, pulse, ids, digits[vector, pulse].astype(np.float32))
+
+    def square_sums(self, grid: Grid) -> NDArray[np.float32]:
+        """Sum over lines of the squared digit times `grid`, in its steps, [row, col]."""
+        return np.asarray(torch.from_numpy(self.digits**2) @ torch.from_numpy(grid.values))
 
 
 def _sums(analog: AnalogLayer, block: RowBlock, pulses: Pulses) -> NDArray[np.float32]:
     """Column sums [row, col] in steps of the block's weights."""
     if block.circuits:
         return _solved(analog, block, pulses)
-    sums = pulses.sums(block.weights)
+    sums = np.asarray(torch.from_numpy(pulses.digits) @ torch.from_numpy(block.weights.values))
     if analog.pulse_sigma == 0:
         return sums
     # whole numbers in float64 up to 2^53 keep this product as exact as the other

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xbar.hardware import Chip
+from xbar.kernels.bit_serial import columns
 from xbar.kernels.convert import Converters, converters
 from xbar.kernels.pulses import digit_table
 from xbar.noise import NoiseModel
@@ -55,7 +56,7 @@ def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Dra
         layer=layer,
         digit=digit_table(layer.input_bits, layer.input_signed, layer.dac_bits),
         blocks=tuple(blocks),
-        gain=cells.programmed_sum / cells.now_sum if noise.drift_compensation and cells.now_sum > 0 else 1.0,
+        gain=1 / cells.decay,
         pulse_sigma=total_sigma([effect.sigma_rel for effect in noise.of_dacs.values()]),
         keep_silent=bool(noise.of_adcs),
     )
@@ -113,6 +114,12 @@ class _Columns:
             drive=gains,
             variance=spread,
             common=common,
+            serial=columns(
+                grid.values,
+                None if spread is None else spread.values,
+                None if common is None else common.values,
+                0.0 if common is None else common.step / grid.step**2,
+            ),
             adc=self._adc(noise, draw, factor, grid.step, 1.0 if spread is None else spread.step),
             unit_of=self._unit_of(),
             unit_coef=None if self.layer.unit_coef is None else self.layer.unit_coef[self.row_block, self.group] * 1.0,

@@ -8,14 +8,14 @@ planes over one row block. Every strip has a unit column (offset encodings) and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xbar.hardware import Chip
 from xbar.noise import NoiseModel
-from xbar.parts.base import Cells, Circuit, Floats
+from xbar.parts.base import Cells, Circuit, Floats, When
 from xbar.program import Block, LayerProgram
 from xbar.rng import generator
 
@@ -75,14 +75,13 @@ def _unplaced(layer: LayerProgram) -> tuple[Block, ...]:
 class RealCells:
     """Conductances over g_max of a layer: main [plane, group, row, col], unit and reference columns [strip] of [row].
 
-    programmed_sum: sum over the main cells right after programming, before ageing; now_sum: when they are read.
+    decay: sum over the main cells when they are read, over the same right after programming; 1 where nobody asked.
     """
 
     main: Floats
     unit: tuple[Floats, ...]
     reference: tuple[Floats, ...]
-    programmed_sum: float
-    now_sum: float
+    decay: float = 1.0
 
 
 def realise(layer: LayerProgram, chip: Chip, noise: NoiseModel, strips: tuple[Strip, ...], draw: Draw) -> RealCells:
@@ -91,32 +90,33 @@ def realise(layer: LayerProgram, chip: Chip, noise: NoiseModel, strips: tuple[St
     sizes = [strip.rows[1] - strip.rows[0] for strip in strips]
     ones = np.ones(sum(sizes), np.uint8)
 
-    def real(level: NDArray[np.uint8], kind: str) -> tuple[Floats, Floats]:
+    def real(level: NDArray[np.uint8], kind: str, when: When) -> Floats:
         cells = Cells(level, levels[level], chip.device.low_rel, len(levels))
         g = cells.target_rel
-        fresh = None
         for name, effect in noise.of_cells.items():
-            if effect.stage != "program" and fresh is None:
-                fresh = g
             rng = generator(draw.seed, *draw.names(effect.per_device, layer.name), name, kind)
-            g = effect.sample(cells, g, noise.when, rng)
-        return g, g if fresh is None else fresh
+            g = effect.sample(cells, g, when, rng)
+        return g
 
-    main, fresh = real(layer.cells, "cells")
+    main, decay = real(layer.cells, "cells", noise.when), 1.0
+    if noise.drift_compensation:
+        fresh = real(layer.cells, "cells", replace(noise.when, time_s=0.0)).sum()
+        decay = float(main.sum() / fresh) if fresh > 0 and main.any() else 1.0
     edges = np.cumsum(sizes)[:-1]
-    unit = tuple(np.split(real(ones, "unit")[0], edges)) if layer.unit_coef is not None else ()
+    unit = tuple(np.split(real(ones, "unit", noise.when), edges)) if layer.unit_coef is not None else ()
     with_reference = chip.encoding.baseline_removal == "reference" and chip.device.low_rel > 0
-    reference = tuple(np.split(real(0 * ones, "reference")[0], edges)) if with_reference else ()
-    return RealCells(main, unit, reference, float(fresh.sum()), float(main.sum()))
+    reference = tuple(np.split(real(0 * ones, "reference", noise.when), edges)) if with_reference else ()
+    return RealCells(main, unit, reference, decay)
 
 
 def wired(cells: RealCells, strips: tuple[Strip, ...], g_max_S: float, circuit: Circuit) -> RealCells:
     """Effective conductances: what wires with a resistance make of the cells."""
     main = np.empty_like(cells.main)
     unit, reference = list(cells.unit), list(cells.reference)
-    for members in by_crossbar(strips):
-        chosen = [(i, strips[i]) for i in members]
-        effective = circuit.effective_S(physical(cells, chosen) * g_max_S) / g_max_S
+    crossbars = [[(i, strips[i]) for i in members] for members in by_crossbar(strips)]
+    arrays = [physical(cells, chosen) * g_max_S for chosen in crossbars]
+    for chosen, effective in zip(crossbars, _effective(arrays, circuit), strict=True):
+        effective /= g_max_S
         row = col = 0
         for i, strip in chosen:
             n_rows, shape = strip.rows[1] - strip.rows[0], (strip.cols[1] - strip.cols[0], len(strip.planes))
@@ -130,7 +130,17 @@ def wired(cells: RealCells, strips: tuple[Strip, ...], g_max_S: float, circuit: 
                     extra[i] = here[:, col]
                     col += 1
             row += n_rows
-    return RealCells(main, tuple(unit), tuple(reference), cells.programmed_sum, cells.now_sum)
+    return RealCells(main, tuple(unit), tuple(reference), cells.decay)
+
+
+def _effective(arrays: list[Floats], circuit: Circuit) -> list[Floats]:
+    """Effective conductances of crossbars, those of one size together."""
+    found: list[Floats] = [arrays[0]] * len(arrays)
+    for shape in dict.fromkeys(a.shape for a in arrays):
+        members = [i for i, a in enumerate(arrays) if a.shape == shape]
+        for i, effective in zip(members, circuit.effective_S(np.stack([arrays[i] for i in members])), strict=True):
+            found[i] = effective
+    return found
 
 
 def by_crossbar(strips: tuple[Strip, ...]) -> list[list[int]]:
@@ -171,9 +181,7 @@ def read_variance(cells: RealCells, noise: NoiseModel) -> RealCells | None:
             total += effect.variance(g, noise.when)
         return total
 
-    return RealCells(
-        variance(cells.main), tuple(map(variance, cells.unit)), tuple(map(variance, cells.reference)), 0.0, 0.0
-    )
+    return RealCells(variance(cells.main), tuple(map(variance, cells.unit)), tuple(map(variance, cells.reference)))
 
 
 def scaled(cells: RealCells, change: Callable[[Floats, Floats], Floats], other: RealCells) -> RealCells:
@@ -182,6 +190,5 @@ def scaled(cells: RealCells, change: Callable[[Floats, Floats], Floats], other: 
         change(cells.main, other.main),
         tuple(change(a, b) for a, b in zip(cells.unit, other.unit, strict=True)),
         tuple(change(a, b) for a, b in zip(cells.reference, other.reference, strict=True)),
-        cells.programmed_sum,
-        cells.now_sum,
+        cells.decay,
     )
