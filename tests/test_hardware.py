@@ -145,3 +145,30 @@ def test_names_of_sections_are_no_names_of_parts() -> None:
     part = {"area_m2": 1e-9, "event": "conversions", "energy_J": 1e-12, "rate_Hz": 1e9}
     with pytest.raises(ConfigError, match=r"core.parts.adc: is the name of the section `adc:`; choose another name"):
         load_chip("isaac_isca_2016", {"core.parts.adc": part})
+
+
+def test_what_is_wrong_in_a_noise_file_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\neffects:\n  read: {kind: white, relative_to: g_max,\n    sigma_rl: 0.1}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_chip("generic_1t1r", {"adc.bits": 0}, noise=file)
+    problems = sorted(caught.value.problems)
+    assert problems[0].startswith("--set adc.bits: ")
+    assert problems[1] == f"{file}:3: effects.read.sigma_rel: is needed; add it"
+    rule = "unknown setting with kind: white, got 0.1; did you mean sigma_rel?"
+    assert problems[2] == f"{file}:4: effects.read.sigma_rl: {rule}"
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("noise.effects.read.sigma_rel", -1, "--set noise.effects.read.sigma_rel: must be 0.0 or more, got -1"),
+        ("noise.tme_s", 1, "--set noise.tme_s: unknown setting, got 1; did you mean time_s?"),
+        ("noise.time_s", "-1 s", "--set noise.time_s: must not be before programming, got -1 s"),
+        ("noise.effects.rd.sigma_rel", 0.1, "--set noise.effects.rd.sigma_rel: noise.effects.rd.kind: is needed"),
+    ],
+)
+def test_what_is_wrong_in_settings_of_noise(path: str, value: object, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_chip("generic_1t1r", {path: value}, noise="reram_wan_2022")
+    assert caught.value.problems[0].startswith(says)

@@ -9,8 +9,9 @@ import copy
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
@@ -27,11 +28,15 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Document:
-    """Plain data with its origin: `path` is shown in errors, `lines` holds the line of every place in the data."""
+    """Plain data with its origin: `path` is shown in errors, `lines` holds the line of every place in the data.
+
+    included: sections that come from documents of their own, by their place.
+    """
 
     path: str
     data: dict[str, Any]
     lines: Mapping[Place, int]
+    included: Mapping[Place, Document] = field(default_factory=dict)
 
 
 class _Loader(yaml.SafeLoader):
@@ -177,13 +182,25 @@ def _where(document: Document, placed: Mapping[Place, str], place: Place) -> str
     """`--set path` if an override put this place there, else file and line of the nearest known place."""
     if any(place[:depth] in placed for depth in range(1, len(place) + 1)):
         return f"--set {_dotted(place)}"
-    below = [path for put, path in placed.items() if put[: len(place)] == place and place not in document.lines]
-    if below:
+    below = [path for put, path in placed.items() if put[: len(place)] == place]
+    if below and not _is_written(document, place):
         return f"--set {below[0]}"
+    beside = [path for put, path in placed.items() if place[:-1] and put[: len(place) - 1] == place[:-1]]
+    if beside and not _is_written(document, place[:-1]):  # a section that is there because of an override
+        return f"--set {beside[0]}: {_dotted(place)}"
+    for depth in range(1, len(place) + 1):
+        if place[:depth] in document.included:
+            return _where(document.included[place[:depth]], {}, place[depth:])
     for depth in range(len(place), -1, -1):
         if place[:depth] in document.lines:
             return f"{document.path}:{document.lines[place[:depth]]}: {_dotted(place)}".removesuffix(": ")
     return f"{document.path}: {_dotted(place)}".removesuffix(": ")
+
+
+def _is_written(document: Document, place: Place) -> bool:
+    """Whether a file has a line for this place."""
+    sections = {place[:depth] for depth in range(1, len(place) + 1)} & document.included.keys()
+    return place in document.lines or any(place[len(s) :] in document.included[s].lines for s in sections)
 
 
 def _line(
@@ -281,6 +298,8 @@ def _class_at(cls: type[Settings], data: Any, place: Place) -> type[Settings] | 
     annotation: Any = field.annotation
     metadata: tuple[Any, ...] = tuple(field.metadata)
     rest = place[1:]
+    if get_origin(annotation) is UnionType:  # a section that may be left out
+        annotation = next(a for a in get_args(annotation) if a is not type(None))
     if get_origin(annotation) in (dict, tuple) and rest:
         section = _value_at(section, rest[:1])
         inner = FieldInfo.from_annotation(get_args(annotation)[-1 if get_origin(annotation) is dict else 0])

@@ -391,5 +391,7 @@ def load_chip(
     own = document.data.get("noise")
     chosen = noise if noise is not None else own if isinstance(own, str) else None
     if chosen is not None:
-        document = Document(document.path, {**document.data, "noise": noise_document(chosen).data}, document.lines)
+        model = noise_document(chosen)
+        data = {**document.data, "noise": model.data}
+        document = Document(document.path, data, document.lines, {("noise",): model})
     return validate(Chip, document, overrides)
