@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-COLUMN, MERGE = 0, 1
+CELLS, MERGE = 0, 1
 LEFT, BOTTOM, RIGHT, TOP = range(4)
-CELLS_OF_COLUMN = 4  # a column of so few cells has its matrix written down directly
+SIDE_OF_CELLS = 4  # a rectangle of at most so many rows and columns is solved as a whole
 CELLS_OF_TASK = 1024  # a rectangle of so few cells is one thread's work
 _SIDE = 1 << 20  # a terminal is side * _SIDE + position, counted from the left or bottom corner
 
 
 class Plan(NamedTuple):
-    """ops: int64 [op, 10], either (COLUMN, 0, place of result, row, col, cells) or (MERGE, wires between A and B, place
-    of result, of A, of B, rows and cols of A's matrix, of B's, place in `places`).
+    """ops: int64 [op, 10]: (CELLS, 0, place of result, row, col, rows, cols) or (MERGE, wires between A and B, places of
+    result, A and B, rows and cols of A's matrix and of B's, place in `places`).
 
     places: for each kind of merge the rows and cols of A that belong to the wires, those of B, the other rows and cols
     of A, those of B. stages: for each, the first op of every task and the end; tasks of one stage are independent.
@@ -65,7 +65,7 @@ def plan_of(n_rows: int, n_cols: int, two_sided: bool) -> Plan:
 
 def _halves(n_rows: int, n_cols: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Sizes of the near and the far half."""
-    if n_cols > 1 and (n_cols >= n_rows or n_rows <= CELLS_OF_COLUMN):
+    if n_cols >= n_rows:
         return (n_rows, n_cols // 2), (n_rows, n_cols - n_cols // 2)
     return (n_rows // 2, n_cols), (n_rows - n_rows // 2, n_cols)
 
@@ -81,8 +81,8 @@ def _shifted(ops: Ints, space: int, row: int, col: int) -> Ints:
     merge = ops[:, :1] == MERGE
     shift = np.zeros((2, 10), np.int64)
     shift[MERGE, 2:5] = space
-    shift[COLUMN, 2:5] = space, row, col
-    return ops + np.where(merge, shift[MERGE], shift[COLUMN])
+    shift[CELLS, 2:5] = space, row, col
+    return ops + np.where(merge, shift[MERGE], shift[CELLS])
 
 
 class _Planner:
@@ -128,7 +128,7 @@ class _Planner:
         return block, block.need, stage
 
     def _ports(self, n_rows: int, n_cols: int, edges: _Edges) -> tuple[Ints, Ints]:
-        """Inputs and outputs of a rectangle, in the order of a column's matrix."""
+        """Inputs and outputs of a rectangle, in the order of the matrix of a few cells."""
         left, bottom, right, top = (
             side * _SIDE + np.arange(n) for side, n in enumerate((n_rows, n_cols, n_rows, n_cols))
         )
@@ -150,8 +150,8 @@ class _Planner:
     def _new_block(self, n_rows: int, n_cols: int, edges: _Edges) -> _Block:
         inputs, outputs = self._ports(n_rows, n_cols, edges)
         size = inputs.size * outputs.size
-        if n_cols == 1 and n_rows <= CELLS_OF_COLUMN:
-            return _Block(inputs, outputs, np.array([[COLUMN, 0, 0, 0, 0, n_rows, 0, 0, 0, 0]]), size)
+        if max(n_rows, n_cols) <= SIDE_OF_CELLS:
+            return _Block(inputs, outputs, np.array([[CELLS, 0, 0, 0, 0, n_rows, n_cols, 0, 0, 0]]), size)
         near, far = _halves(n_rows, n_cols)
         by_column = near[0] == n_rows
         edges_a, edges_b = _inner_edges(edges, by_column)

@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 TOLERANCE = 1e-10  # of each column's current, or of SMALL of the mean column current
 SMALL = 1e-3
-_MAX_STEPS, _MAX_ITERATIONS = 100, 20_000
+_MAX_STEPS, _MAX_ITERATIONS = 100, 20_000  # of Newton's method, and of conjugate gradients in all steps
 _NONE = 1e-200  # S over the largest: no current
 _FALL = 1e-4  # of the residual in one step of Newton's method
 _SHORTEST = 1e-9  # part of a step
@@ -69,8 +69,8 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath={"contract", "reassoc"})
-def _conjugate_gradients(root, right, lines, target, y, work):  # type: ignore[no-untyped-def]
-    """Solve (1 + S R S) y = right until the residual's norm is `target`; returns the iterations, -1 if too many.
+def _conjugate_gradients(root, right, lines, target, most, y, work):  # type: ignore[no-untyped-def]
+    """Solve (1 + S R S) y = right until the residual's norm is `target`; returns the iterations, -1 if more than `most`.
 
     `right` becomes the residual.
     """
@@ -82,7 +82,7 @@ def _conjugate_gradients(root, right, lines, target, y, work):  # type: ignore[n
     y[:] = 0
     p[:] = r
     norm = _dot(r, r)
-    for iteration in range(_MAX_ITERATIONS):
+    for iteration in range(most):
         if norm <= target * target:
             return iteration
         _product(s, p, c)
@@ -144,7 +144,9 @@ def _settle(current, volts, g, k, lines, work):  # type: ignore[no-untyped-def]
         if norm <= allowed:
             return n_iterations
         target = max(0.1 * allowed, _FALL * norm) if k > 0 else 0.1 * allowed
-        took = _conjugate_gradients(root, right, lines, target, y, (direction, drop, scaled))
+        took = _conjugate_gradients(
+            root, right, lines, target, _MAX_ITERATIONS - n_iterations, y, (direction, drop, scaled)
+        )
         if took < 0:
             return -1
         n_iterations += took
