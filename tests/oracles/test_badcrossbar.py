@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-
 import numpy as np
 import pytest
+from peers import import_badcrossbar
 
 from xbar.kernels.wires import Wires
 from xbar.parts.array.ir_drop import LineCircuit
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it says that its own plots need another package
-    badcrossbar = pytest.importorskip(
-        "badcrossbar", reason="badcrossbar is not installed; `pip install --no-deps badcrossbar pathvalidate` brings it"
-    )
-    logging.getLogger("badcrossbar").setLevel(logging.WARNING)
+badcrossbar = import_badcrossbar()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 3), (20, 32), (64, 48)])
@@ -36,4 +29,6 @@ def test_currents_and_voltages(shape: tuple[int, int], word_Ohm: float, bit_Ohm:
             (nodes.word_line_S[:, :-1], theirs.currents.word_line),
             (nodes.bit_line_S, theirs.currents.bit_line),
         ]:
-            np.testing.assert_allclose(ours, other.reshape(*shape, -1)[:, :, v], rtol=1e-8)
+            # they take currents from differences of voltages, so that small ones among large ones are less sure
+            wanted = other.reshape(*shape, -1)[:, :, v]
+            np.testing.assert_allclose(ours, wanted, rtol=1e-8, atol=1e-11 * np.abs(wanted).max())

@@ -24,10 +24,10 @@ class Wires(NamedTuple):
 
     def paths_Ohm(self, shape: tuple[int, ...]) -> tuple[Floats, Floats, float]:
         """Resistances before each column and below each row, and from the far end to its driver (0 where open)."""
-        word_Ohm, bit_Ohm = np.full(shape[-1], self.word_Ohm), np.full(shape[-2], self.bit_Ohm)
+        word_Ohm, bit_Ohm = np.full(shape[-1], float(self.word_Ohm)), np.full(shape[-2], float(self.bit_Ohm))
         word_Ohm[0] += self.driver_Ohm
         bit_Ohm[-1] += self.sense_Ohm
-        return word_Ohm, bit_Ohm, self.driver_Ohm + self.word_Ohm if self.two_sided else 0.0
+        return word_Ohm, bit_Ohm, float(self.driver_Ohm + self.word_Ohm) if self.two_sided else 0.0
 
     def scaled(self, factor: float) -> Wires:
         """All resistances times `factor`."""
