@@ -74,6 +74,51 @@ def test_check_and_show(xbar) -> None:
     assert "eDRAM" in out or "edram" in out
 
 
+def test_noise_models_are_shown_and_checked(xbar, tmp_path: Path) -> None:
+    assert "reram_wan_2022" in xbar("show")[1]
+    code, out, _ = xbar("show", "reram_wan_2022", "--set", "effects.read.sigma_rel=0.123")
+    assert code == 0
+    for words in ("sigma_rel: 0.123", "cells, at every read", "Wan et al., Nature 2022", "±12.30", "time_s: 1 day"):
+        assert words in out, words
+    assert "no effects" in xbar("show", "none")[1]
+    file = tmp_path / "mine.yaml"
+    file.write_text("effects:\n  faults: {kind: stuck, hrs_rate: 0.5, lrs_rate: 0.6}\n")
+    code, _, err = xbar("check", file)
+    assert code == 2
+    assert f"{file}:2: effects.faults.hrs_rate: must not exceed 1 together with lrs_rate" in err
+    file.write_text("effects:\n  faults: {kind: stuck, hrs_rate: 0.5, lrs_rate: 0.4}\n")
+    assert "valid noise model: faults" in xbar("check", file)[1]
+    code, _, err = xbar("show", "reram_wan_2021")
+    assert code == 2
+    assert "did you mean reram_wan_2022?" in err
+
+
+def test_a_noisy_run_tells_every_step_and_its_spread(xbar, small: Path, tmp_path: Path) -> None:
+    common = ("run", small, "--data", "digits", "--inputs", 30, "--no-search", "--chip", "generic_1t1r")
+    files = ("--json", tmp_path / "out.json", "--plot", tmp_path / "out.png")
+    code, out, err = xbar(
+        *common, "--noise", "reram_wan_2022", "--runs", 3, "--seed", 7, "--errors", *files,
+        "--set", "noise.time_s=1 day", "--set", "noise.effects.read.sigma_rel=0.05",
+    )  # fmt: skip
+    assert code == 0, err
+    for words in (
+        "float32", "integer network", "ideal cells", "real cells without noise", "95 % confidence, 3 runs, seed 7",
+        "standard deviation", "worst", "read 1 day after programming at 300 K", "where errors come from", "sum / total",
+    ):  # fmt: skip
+        assert words in out, words
+    found = json.loads((tmp_path / "out.json").read_text())
+    runs, metrics = found["accuracy_of_runs"], found["metrics"]
+    assert len(runs) == 3
+    assert metrics["accuracy"] == pytest.approx(sum(runs) / 3)
+    assert metrics["accuracy_worst"] == min(runs) == runs[found["worst_run"]]
+    assert found["chip"]["noise"]["effects"]["read"]["sigma_rel"] == 0.05
+    assert {row["source"] for row in found["error_sources"]["rows"]} >= {"quantization", "programming", "read", "total"}
+    assert (tmp_path / "out.png").stat().st_size > 30_000
+    code, out, _ = xbar(*common, "--noise", "none", "--runs", 3)
+    assert code == 0
+    assert "nothing is random" in out
+
+
 def test_help_names_every_command(xbar) -> None:
     out = xbar("--help")[1]
     for command in ("run", "check", "show", "sweep"):
@@ -109,6 +154,16 @@ def _chip(tmp_path: Path, before: str, after: str) -> Path:
         (("--mean", "0.5"), ("--std",)),
         (("--no-search", "--max-loss", "0.2"), ("--max-loss", "no effect")),
         (("--plot", "picture.foo"), ("--plot", ".png")),
+        (("--noise", "reram_wan_2021"), ("noise", "did you mean reram_wan_2022?")),
+        (("--noise", "no/such/noise.yaml"), ("no/such/noise.yaml", "cannot be read")),
+        (("--runs", "5"), ("--runs", "no effect with ideal cells", "got 5")),
+        (("--noise", "reram_wan_2022", "--same-chip"), ("--same-chip", "no effect with a single run")),
+        (("--set", "noise.time_s=1 h"), ("noise.time_s", "no effect on ideal cells", "--noise")),
+        (("--noise", "reram_wan_2022", "--set", "noise.time_s=-1 s"), ("noise.time_s", "before programming", "-1 s")),
+        (
+            ("--noise", "reram_typical", "--set", "noise.effects.faults.lrs_rate=0.95"),
+            ("effects.faults.hrs_rate", "must not exceed 1", "1.0404"),
+        ),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
 )
@@ -157,6 +212,13 @@ def test_wrong_models(xbar, tmp_path: Path, small: Path) -> None:
         assert word in err
 
 
+def test_options_out_of_their_range(xbar) -> None:
+    for option in (("--seed", -1), ("--runs", 0)):
+        code, _, err = xbar("run", "--noise", "reram_wan_2022", *option)
+        assert code == 2
+        assert option[0] in err
+
+
 def test_inputs_of_the_wrong_shape(xbar, tmp_path: Path) -> None:
     wide = _saved(nn.Sequential(nn.Flatten(), nn.Linear(100, 10)).eval(), tmp_path / "wide.pt2", (2, 1, 10, 10))
     code, _, err = xbar("run", wide, "--data", "digits", "--inputs", 2)
@@ -194,6 +256,22 @@ def test_sweep_prints_a_table_and_draws(xbar, tmp_path: Path) -> None:
     assert "varied too" in err
     assert xbar("sweep", "--vary", "adc.bits=3,8", "--x", "nonsense", "-o", out)[0] == 2
     assert xbar("sweep", "--vary", "adc.bits=3,8", "-o", tmp_path / "picture.png")[0] == 2
+
+
+def test_a_sweep_of_noise_has_a_band_and_no_front(xbar, small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "noise.jsonl"
+    code, text, err = xbar(
+        "sweep", small, "--data", "digits", "--chip", "generic_1t1r", "--noise", "pcm_joshi_2020", "--runs", 2,
+        "--vary", "noise.time_s=1 s,1 year", "--inputs", 20, "-w", 1, "-o", out,
+    )  # fmt: skip
+    assert code == 0, err
+    assert "worst run" in text
+    assert "± 95 %" in text
+    assert "1 year" in text
+    assert "nothing has both" not in text
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line["settings"]["noise.time_s"] for line in lines] == ["1 s", "1 year"]
+    assert out.with_suffix(".png").stat().st_size > 5_000
 
 
 def test_a_sweep_without_a_good_point_is_an_error(xbar, tmp_path: Path) -> None:

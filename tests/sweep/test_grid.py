@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xbar.errors import ConfigError
-from xbar.sweep.grid import grid_of, settings_of
+from xbar.sweep.grid import grid_of, is_noise, settings_of
 
 
 def test_the_last_path_changes_fastest() -> None:
@@ -26,6 +26,19 @@ def test_a_section_in_braces_is_one_value() -> None:
         {"adc": "{kind: ideal}"},
         {"adc": "{kind: sar, bits: 8}"},
     ]
+
+
+def test_values_have_units() -> None:
+    assert grid_of(["noise.time_s=1 s, 1 h,1 day,1 year"]) == [
+        {"noise.time_s": text} for text in ("1 s", "1 h", "1 day", "1 year")
+    ]
+
+
+def test_what_is_about_noise() -> None:
+    assert is_noise("noise")
+    assert is_noise("noise.time_s")
+    assert not is_noise("noisy.part")
+    assert not is_noise("device.g_min_S")
 
 
 def test_nothing_varied_is_one_point() -> None:

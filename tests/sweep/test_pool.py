@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import nn
 import hw_configs
 from xbar.errors import DataError, OutputError
 from xbar.sweep.grid import grid_of
-from xbar.sweep.job import Job
+from xbar.sweep.job import Job, run
 from xbar.sweep.pool import pareto_front, sweep
 
 SMALL = Job(n_inputs=10, n_calibration=20, settings={"precision.weight_bits": "8", "precision.input_bits": "8"})
@@ -115,6 +116,36 @@ def test_a_point_is_run_again_when_a_file_changed(changed: str, tmp_path: Path) 
     fresh = sweep(job, [{}], tmp_path / "fresh.jsonl", n_workers=1)
     pd.testing.assert_frame_equal(tables[1], fresh)
     assert not tables[0].equals(tables[1])
+
+
+NOISY = replace(SMALL, chip="generic_1t1r", settings={}, noise="reram_wan_2022", n_runs=2, n_inputs=20)
+
+
+def test_neither_processes_nor_threads_change_a_run(tmp_path: Path) -> None:
+    grid = grid_of(["noise.time_s=1 s,1 day"])
+    one = sweep(NOISY, grid, tmp_path / "one.jsonl", n_workers=1)
+    two = sweep(NOISY, grid, tmp_path / "two.jsonl", n_workers=2)
+    pd.testing.assert_frame_equal(one, two)
+    assert one.accuracy_std.max() > 0  # the runs differ
+    threads = torch.get_num_threads()
+    outcomes = []
+    for n in (1, 2):
+        torch.set_num_threads(n)
+        outcomes.append(run(NOISY))
+    torch.set_num_threads(threads)
+    assert outcomes[0].results == outcomes[1].results  # every bit of all outputs, and every count
+    assert outcomes[0].accuracy == outcomes[1].accuracy
+    assert run(replace(NOISY, seed=1)).results != outcomes[0].results
+
+
+def test_a_noise_file_that_changed_is_run_again(tmp_path: Path) -> None:
+    file = tmp_path / "noise.yaml"
+    tables = []
+    for sigma in (0.0, 0.3):
+        file.write_text(f"effects:\n  p: {{kind: gaussian, sigma_rel: {sigma}, relative_to: range}}\n")
+        job = replace(NOISY, noise=str(file), n_runs=1)
+        tables.append(sweep(job, [{}], tmp_path / "s.jsonl", n_workers=1))
+    assert tables[1].accuracy[0] < tables[0].accuracy[0] == tables[0].accuracy_no_noise[0]
 
 
 def test_a_point_that_breaks_a_rule_is_a_row_with_its_problem(tmp_path: Path) -> None:

@@ -54,11 +54,11 @@ TileBudget = Annotated[
 Noise = Annotated[
     str | None,
     typer.Option(
-        help="Real cells with this noise model: a name (see 'xbar show') or a YAML file; 'none' for conductance limits "
-        "alone. Default: the chip's own, or ideal cells. Change it with --set noise.time_s='1 year'.",
+        help="Simulate real cells with this noise model: a name (see 'xbar show') or a YAML file; 'none': conductance "
+        "limits alone. Default: the chip's own. --set noise.time_s='1 year' changes it.",
     ),
 ]
-Runs = Annotated[int, typer.Option(min=1, help="Runs with other random numbers each: mean, spread and worst run.")]
+Runs = Annotated[int, typer.Option(min=1, help="Monte Carlo: mean, confidence interval and worst of so many runs.")]
 Seed = Annotated[int, typer.Option(min=0, help="Fixes every random number; run k of a seed is always the same.")]
 SameChip = Annotated[
     bool, typer.Option("--same-chip", help="All runs programme the same devices anew; else each run is another chip.")

@@ -67,13 +67,20 @@ class Job:
         return {**asdict(self), "settings": dict(self.settings)}
 
     def load_chip(self) -> Chip:
-        """The chip with its settings and noise. Raises ConfigError."""
-        own = chip_document(self.chip).data.get("noise") or self.settings.get("noise")
-        lost = [path for path in self.settings if path.startswith("noise.")]
-        if lost and self.noise is None and own is None:
+        """The chip with its settings and noise, which a setting `noise` may name as well. Raises ConfigError."""
+        settings, noise = dict(self.settings), self.noise
+        named = settings.get("noise", "{")
+        if not named.startswith("{") and named != "null":
+            if noise is not None:
+                raise ConfigError(
+                    f"--set noise: is given by --noise ({noise}) too, got {named}; leave one of the two out"
+                )
+            noise = settings.pop("noise")
+        lost = [path for path in settings if path.startswith("noise.")]
+        if lost and noise is None and "noise" not in {**chip_document(self.chip).data, **settings}:
             rule = "has no effect on ideal cells; choose a noise model (--noise), or `none` to begin with"
             raise ConfigError([f"--set {path}: {rule}" for path in lost])
-        return load_chip(self.chip, dict(self.settings), self.noise)
+        return load_chip(self.chip, settings, noise)
 
 
 def run(job: Job, stage: Stage = lambda name: None) -> Outcome:
