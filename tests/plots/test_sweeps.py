@@ -108,7 +108,7 @@ def test_the_axis_is_the_first_varied_number() -> None:
     assert number_axis(_frame(**{"noise": ["none", "a"], "adc.bits": ["4", "5"]})) == "adc.bits"
     assert number_axis(_frame(**{"device.g_min_S": ["1 uS", "2 uS"]})) == "device.g_min_S"
     assert number_axis(_frame(**{"noise": ["none", "a"], "adc.bits": ["4", "4"]})) is None
-    ideal = _frame(**{"adc.bits": ["4", "5"]}).drop(columns="accuracy_ci95")
+    ideal = _frame(**{"adc.bits": ["4", "5"]}).drop(columns="accuracy_no_noise")
     assert number_axis(ideal) is None
     with pytest.raises(ValueError, match="a varied setting that is a number, got noise"):
         plots.sweep_bands(_frame(noise=["none", "a"]), Figure().add_subplot())
@@ -127,4 +127,15 @@ def test_the_band_is_beside_the_front(tmp_path: Path) -> None:
         return int.from_bytes((tmp_path / name).read_bytes()[16:20])  # of a PNG
 
     frame = _frame(**{"adc.bits": ["4", "5"]})
-    assert width(frame, "noisy.png") > 1.5 * width(frame.drop(columns="accuracy_ci95"), "ideal.png")
+    ideal = width(frame.drop(columns="accuracy_no_noise"), "ideal.png")
+    assert width(frame, "noisy.png") > 1.5 * ideal
+    assert width(_frame(**{"noise.time_s": ["1 s", "1 h"]}), "time.png") == ideal  # nobody chooses noise: no front
+
+
+def test_single_runs_have_a_line_and_no_band() -> None:
+    frame = _frame(**{"adc.bits": ["4", "5"]}).drop(columns=["accuracy_ci95", "accuracy_worst"])
+    ax = plots.sweep_bands(frame, Figure().add_subplot())
+    assert_allclose(ax.lines[0].get_ydata(), [0.9, 0.6])
+    assert len(ax.collections) == 0
+    single = plots.accuracy_band([1, 2], [Spread((0.9,)), Spread((0.8,))], Figure().add_subplot())
+    assert (len(single.lines), len(single.collections)) == (1, 0)
