@@ -17,17 +17,15 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from xbar.kernels.convert import (
-    BY_ROW,
-    BY_SUM,
-    SILENT,
-    WIDTH,
     Converters,
-    _add_real,
-    _add_whole,
-    _digitise,
+    Reads,
     convert_plain,
+    convert_vectors,
+    count_over,
+    room_for,
 )
-from xbar.kernels.normal import BLOCK, normal_row, normals_plain, row_key
+from xbar.kernels.digitise import BY_ROW, BY_SUM, SILENT
+from xbar.kernels.normal import BLOCK, PAIRS, normal_rows, normals_plain, row_key
 from xbar.kernels.parallel import parallel_for, team
 from xbar.kernels.pulses import _count_ones
 
@@ -124,69 +122,49 @@ def _list_lines(row, n_pulses, lines, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _add_common(key, row_id, cols, sums, runs, normal):  # type: ignore[no-untyped-def]
-    """Add the noise of the reference columns to the sums of their strips."""
-    low, high = row_key(key ^ np.uint64(1), row_id)
-    normal_row(low, high, (cols.n_common + BLOCK - 1) // BLOCK, normal.ctypes.data)  # type: ignore[call-arg]
-    for k in range(cols.n_common):
-        normal[k] *= np.sqrt(sums[cols.common_at + k] * cols.common_gain)
-    for run in range(runs.shape[0]):
-        for c in range(runs[run, 0], runs[run, 1]):
-            sums[c] += normal[runs[run, 4]]
+def _common_noise(key, ids, cols, sums, offset):  # type: ignore[no-untyped-def]
+    """Noise of the reference columns, [row, strip], in steps of the cells."""
+    n_blocks = (cols.n_common + BLOCK - 1) // BLOCK
+    keys, normals = np.empty((1, 2), np.uint64), np.empty(n_blocks * BLOCK, np.float32)
+    words = np.empty(n_blocks * PAIRS, np.float32)
+    for r in range(len(ids)):
+        keys[0, 0], keys[0, 1] = row_key(key ^ np.uint64(1), ids[r])
+        normal_rows(keys.ctypes.data, 1, 0, n_blocks, words.ctypes.data, normals.ctypes.data)  # type: ignore[call-arg]
+        for k in range(cols.n_common):
+            offset[r, k] = normals[k] * np.sqrt(sums[r, cols.common_at + k] * cols.common_gain)
 
 
 @njit(cache=True)
 def _serial_task(task, x, weight, first_id, keep_silent, cols, adc, key, out, saturations):  # type: ignore[no-untyped-def]
-    n_pulses, n_lines, padded = len(weight), x.shape[1], len(adc.c0)
     first, last = task * _VECTORS_PER_TASK, min(len(x), (task + 1) * _VECTORS_PER_TASK)
-    n_chunks = cols.chunks.shape[0]
-    lines = np.empty((last - first, n_pulses, n_lines), np.uint16)
-    counts = np.empty((last - first, n_pulses), np.int64)
-    sums = np.empty(((last - first) * n_pulses, n_chunks * CHUNK), np.float32)
+    n_pulses, n_lines, n_chunks, n_common = len(weight), x.shape[1], cols.chunks.shape[0], cols.n_common
+    most = (last - first) * n_pulses
+    lines, counts = np.empty((n_pulses, n_lines), np.uint16), np.empty(n_pulses, np.int64)
+    sums, row_weight = np.empty((most, n_chunks * CHUNK), np.float32), np.empty(most, np.float64)
+    ids, row_variance = np.empty(most, np.uint64), np.zeros(most, np.float32)
+    row_first, n_rows = np.zeros(last - first + 1, np.int64), 0
+    cells, to = cols.chunks.ctypes.data, sums.ctypes.data
     for v in range(last - first):
-        _list_lines(x[first + v], n_pulses, lines[v], counts[v])
-    for chunk in range(n_chunks):
-        cells = cols.chunks.ctypes.data + 4 * chunk * n_lines * CHUNK
-        for r in range(len(sums)):
-            v, p = r // n_pulses, r % n_pulses
-            if counts[v, p] or keep_silent:
-                to = sums.ctypes.data + 4 * (r * n_chunks + chunk) * CHUNK
-                _sum_chunk(cells, lines.ctypes.data + 2 * r * n_lines, counts[v, p], to)  # type: ignore[call-arg]
-    mode = BY_ROW if cols.mode == SILENT and adc.adc_variance > 0 else cols.mode
-    wide = max(padded, (cols.n_common + BLOCK - 1) // BLOCK * BLOCK)
-    normal, codes, over = np.empty(wide, np.float32), np.empty(padded, np.float32), np.zeros(padded, np.int32)
-    whole, real = np.empty(out.shape[1], np.float32), np.empty(out.shape[1], np.float64)
-    of_columns = (
-        adc.c0.ctypes.data, adc.c1.ctypes.data, adc.c2.ctypes.data, adc.gain.ctypes.data, adc.max_code.ctypes.data
-    )  # fmt: skip
-    n = (cols.n_cols + WIDTH - 1) // WIDTH
-    for r in range(len(sums)):
-        v, p = r // n_pulses, r % n_pulses
-        if counts[v, p] == 0 and not keep_silent:
-            continue
-        row_id = np.uint64(first_id + (first + v) * n_pulses + p)
-        variance = sums[r, cols.variance_at] if cols.mode == BY_ROW else np.float32(0)
-        if cols.n_common:
-            _add_common(key, row_id, cols, sums[r], adc.runs, normal)
-        if mode != SILENT:
-            low, high = row_key(key, row_id)
-            normal_row(low, high, padded // BLOCK, normal.ctypes.data)  # type: ignore[call-arg]
-        sum_at = sums.ctypes.data + 4 * r * n_chunks * CHUNK
-        _digitise(  # type: ignore[call-arg]
-            n, sum_at, mode, variance, sum_at + 4 * cols.variance_at, normal.ctypes.data,
-            (of_columns, adc.adc_variance), adc.ideal, codes.ctypes.data, over.ctypes.data,
-        )  # fmt: skip
-        if adc.exact:
-            _add_whole(codes, adc.factor, adc.runs, whole)
-            for k in range(out.shape[1]):
-                out[first + v, k] += np.float64(whole[k]) * weight[p]
-        else:
-            _add_real(codes, adc.factor, adc.runs, real)
-            for k in range(out.shape[1]):
-                out[first + v, k] += real[k] * weight[p]
-    for run in range(adc.runs.shape[0]):
-        for c in range(adc.runs[run, 0], adc.runs[run, 1]):
-            saturations[task, adc.runs[run, 2]] -= over[c]
+        _list_lines(x[first + v], n_pulses, lines, counts)
+        for p in range(n_pulses):
+            if counts[p] or keep_silent:
+                row_weight[n_rows], ids[n_rows] = weight[p], np.uint64(first_id + (first + v) * n_pulses + p)
+                of_pulse = lines.ctypes.data + 2 * p * n_lines
+                for chunk in range(n_chunks):
+                    at = to + 4 * (n_rows * n_chunks + chunk) * CHUNK
+                    _sum_chunk(cells + 4 * chunk * n_lines * CHUNK, of_pulse, counts[p], at)  # type: ignore[call-arg]
+                if cols.mode == BY_ROW:
+                    row_variance[n_rows] = sums[n_rows, cols.variance_at]
+                n_rows += 1
+        row_first[v + 1] = n_rows
+    offset = np.empty((n_rows if n_common else 0, n_common), np.float32)
+    if n_common:
+        _common_noise(key, ids[:n_rows], cols, sums, offset)
+    noise = BY_ROW if cols.mode == SILENT and adc.adc_variance > 0 else cols.mode
+    room = room_for(adc)
+    reads = Reads(sums[:, : cols.n_cols], ids, row_weight, ids, sums[:, cols.variance_at :], row_variance, offset)
+    convert_vectors(0, last - first, noise, key, row_first, reads, adc, room, out[first:last])
+    count_over(room.over, adc.runs, saturations[task])
 
 
 @njit(cache=True)
@@ -241,16 +219,7 @@ def bit_serial_plain(
         sigma = np.sqrt(sums[:, cols.common_at : cols.common_at + cols.n_common] * cols.common_gain)
         offset = normals_plain(key ^ 1, ids, cols.n_common) * sigma
     n = cols.n_cols
-    convert_plain(
-        sums[:, :n],
-        vector,
-        weight[pulse],
-        ids,
-        adc,
-        key,
-        out,
-        saturations,
-        variances=sums[:, cols.variance_at : cols.variance_at + n] if cols.mode == BY_SUM else None,
-        row_variance=sums[:, cols.variance_at] if cols.mode == BY_ROW else None,
-        offset=offset,
-    )
+    variances = sums[:, cols.variance_at : cols.variance_at + n] if cols.mode == BY_SUM else None
+    row_variance = sums[:, cols.variance_at] if cols.mode == BY_ROW else None
+    reads = Reads(sums[:, :n], vector, weight[pulse], ids, variances, row_variance, offset)
+    convert_plain(reads, adc, key, out, saturations)

@@ -1,7 +1,7 @@
 """Arithmetic on LLVM vectors with Python's operators, for kernels that say themselves how many columns go abreast.
 
 A vector wider than the machine's registers becomes several independent chains of instructions side by side, which hides
-the latency of each: twice as fast as loops that LLVM vectorises, where a chain is as long as that of a normal variate.
+the latency of each: up to twice as fast as loops that LLVM vectorises, which finish one chain before the next.
 Every operation is one of IEEE 754 or of 32-bit integers, in the order written: the same bits on every machine.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
-_I32, _F32 = ir.IntType(32), ir.FloatType()
+_I32, _F32, _F64 = ir.IntType(32), ir.FloatType(), ir.DoubleType()
 
 
 class Lanes:
-    """A vector of 32-bit integers or of float32; constants are Python integers or floats."""
+    """A vector of 32-bit integers, float32 or float64; constants are Python integers or floats."""
 
     def __init__(self, builder: Any, value: Any) -> None:
         self.b = builder
@@ -28,7 +28,7 @@ class Lanes:
 
     @property
     def _is_float(self) -> bool:
-        return bool(self.value.type.element == _F32)
+        return bool(self.value.type.element != _I32)
 
     def _of(self, element: Any) -> Any:
         return ir.VectorType(element, self._width)
@@ -48,6 +48,9 @@ class Lanes:
 
     def __sub__(self, other: Lanes | int | float) -> Lanes:
         return self._new((self.b.fsub if self._is_float else self.b.sub)(self.value, self._other(other)))
+
+    def __rsub__(self, other: int | float) -> Lanes:
+        return self._new((self.b.fsub if self._is_float else self.b.sub)(self._other(other), self.value))
 
     def __mul__(self, other: Lanes | int | float) -> Lanes:
         return self._new((self.b.fmul if self._is_float else self.b.mul)(self.value, self._other(other)))
@@ -77,19 +80,23 @@ class Lanes:
         above = self.b.fcmp_ordered(">", self.value, other.value)
         return self._new(self.b.sext(above, self._of(_I32)))
 
-    def at_least(self, other: Lanes | float) -> Lanes:
-        """The greater of two floats."""
+    def at_least(self, other: Lanes | int) -> Lanes:
+        """The greater of two signed integers."""
         limit = self._other(other)
-        return self._new(self.b.select(self.b.fcmp_ordered(">", self.value, limit), self.value, limit))
+        return self._new(self.b.select(self.b.icmp_signed(">", self.value, limit), self.value, limit))
 
-    def at_most(self, other: Lanes | float) -> Lanes:
-        """The lesser of two floats."""
+    def at_most(self, other: Lanes | int) -> Lanes:
+        """The lesser of two signed integers."""
         limit = self._other(other)
-        return self._new(self.b.select(self.b.fcmp_ordered("<", self.value, limit), self.value, limit))
+        return self._new(self.b.select(self.b.icmp_signed("<", self.value, limit), self.value, limit))
 
     def to_float(self) -> Lanes:
         """The nearest float32 of a signed integer."""
         return self._new(self.b.sitofp(self.value, self._of(_F32)))
+
+    def to_double(self) -> Lanes:
+        """The same values in float64."""
+        return self._new(self.b.fpext(self.value, self._of(_F64)))
 
     def bits(self) -> Lanes:
         """The bits of floats as integers."""
@@ -112,21 +119,35 @@ class Lanes:
 
 
 class Row:
-    """32-bit values in memory, `width` at a time."""
+    """Values in memory, `width` at a time."""
 
     def __init__(self, builder: Any, address: Any, width: int, element: Any = _F32) -> None:
         self.b = builder
+        self._width, self._element = width, element
+        self._align = 8 if element == _F64 else 4
         self._pointer = builder.inttoptr(address, ir.VectorType(element, width).as_pointer())
+
+    def moved(self, n_bytes: Any) -> Row:
+        """The row that begins `n_bytes` further on."""
+        raw = self.b.bitcast(self._pointer, ir.IntType(8).as_pointer())
+        return Row(self.b, self.b.ptrtoint(self.b.gep(raw, [n_bytes]), ir.IntType(64)), self._width, self._element)
 
     def load(self, index: Any) -> Lanes:
         """Vector number `index`."""
         value = self.b.load(self.b.gep(self._pointer, [index]))
-        value.align = 4
+        value.align = self._align
         return Lanes(self.b, value)
+
+    def fetch(self, index: Any) -> None:
+        """Ask for vector number `index` to be in the cache soon; it need not exist."""
+        raw = self.b.bitcast(self.b.gep(self._pointer, [index]), ir.IntType(8).as_pointer())
+        function_type = ir.FunctionType(ir.VoidType(), [raw.type, _I32, _I32, _I32])
+        fetch = cgutils.get_or_insert_function(self.b.module, function_type, "llvm.prefetch.p0")
+        self.b.call(fetch, [raw, *(ir.Constant(_I32, n) for n in (0, 3, 1))])
 
     def store(self, index: Any, lanes: Lanes) -> None:
         """Write vector number `index`."""
-        self.b.store(lanes.value, self.b.gep(self._pointer, [index])).align = 4
+        self.b.store(lanes.value, self.b.gep(self._pointer, [index])).align = self._align
 
 
 def splat(builder: Any, scalar: Any, width: int) -> Lanes:

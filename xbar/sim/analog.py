@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xbar.kernels.bit_serial import Columns, bit_serial
-from xbar.kernels.convert import Converters, convert
+from xbar.kernels.convert import Converters, Reads, convert
 from xbar.kernels.normal import normals
 from xbar.kernels.pulses import read_inputs
 from xbar.parts.base import Circuit, Floats
@@ -154,19 +154,16 @@ def _convert(
             sigma = np.sqrt(pulses.square_sums(block.common) * gain)
             offset = normals(block.noise_key ^ 1, pulses.ids, sigma.shape[1]) * sigma
         of_row = variance is not None and variance.shape[1] == 1
-        convert(
-            _sums(analog, block, pulses),
-            pulses.vector,
-            weight[pulses.pulse],
-            pulses.ids,
-            block.adc,
-            block.noise_key,
-            out[start : start + step],
-            saturations,
+        reads = Reads(
+            sums=_sums(analog, block, pulses),
+            vector=pulses.vector,
+            weight=weight[pulses.pulse],
+            id=pulses.ids,
             variances=None if of_row else variance,
             row_variance=variance[:, 0] if of_row and variance is not None else None,
             offset=offset,
         )
+        convert(reads, block.adc, block.noise_key, out[start : start + step], saturations)
 
 
 @dataclass(frozen=True, eq=False)
