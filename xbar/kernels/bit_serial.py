@@ -25,7 +25,7 @@ from xbar.kernels.convert import (
     room_for,
 )
 from xbar.kernels.digitise import BY_ROW, BY_SUM, SILENT
-from xbar.kernels.normal import BLOCK, PAIRS, normal_rows, normals_plain, row_key
+from xbar.kernels.normal import BLOCK, PAIRS, normal_rows, normals, row_key
 from xbar.kernels.parallel import parallel_for, team
 from xbar.kernels.pulses import _count_ones
 
@@ -123,15 +123,28 @@ def _list_lines(row, n_pulses, lines, counts):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _common_noise(key, ids, cols, sums, offset):  # type: ignore[no-untyped-def]
-    """Noise of the reference columns, [row, strip], in steps of the cells."""
-    n_blocks = (cols.n_common + BLOCK - 1) // BLOCK
-    keys, normals = np.empty((1, 2), np.uint64), np.empty(n_blocks * BLOCK, np.float32)
-    words = np.empty(n_blocks * PAIRS, np.float32)
+    """Noise of the reference columns, [row, strip], in steps of the cells; normals as `common_normals`."""
+    n, n_blocks = cols.n_common, (cols.n_common + BLOCK - 1) // BLOCK
+    rows = np.uint64(max(1, BLOCK // n))
+    keys, row = np.empty((1, 2), np.uint64), np.empty(n_blocks * BLOCK, np.float32)
+    words, made = np.empty(n_blocks * PAIRS, np.float32), False
+    last = np.uint64(0)
     for r in range(len(ids)):
-        keys[0, 0], keys[0, 1] = row_key(key ^ np.uint64(1), ids[r])
-        normal_rows(keys.ctypes.data, 1, 0, n_blocks, words.ctypes.data, normals.ctypes.data)  # type: ignore[call-arg]
-        for k in range(cols.n_common):
-            offset[r, k] = normals[k] * np.sqrt(sums[r, cols.common_at + k] * cols.common_gain)
+        shared, place = ids[r] // rows, np.int64(ids[r] % rows) * n
+        if not made or shared != last:
+            keys[0, 0], keys[0, 1] = row_key(key ^ np.uint64(1), shared)
+            normal_rows(keys.ctypes.data, 1, 0, n_blocks, words.ctypes.data, row.ctypes.data)  # type: ignore[call-arg]
+            last, made = shared, True
+        for k in range(n):
+            offset[r, k] = row[place + k] * np.sqrt(sums[r, cols.common_at + k] * cols.common_gain)
+
+
+def common_normals(key: int, ids: NDArray[np.integer], n: int) -> NDArray[np.float32]:
+    """Standard normals of `n` reference columns, float32 [row, n]; neighbouring ids share a row of `normals`."""
+    rows = max(1, BLOCK // n)
+    shared, own = np.unique(ids // rows, return_inverse=True)
+    of_rows = normals(key ^ 1, shared, rows * n)
+    return np.take_along_axis(of_rows[own], (ids % rows)[:, None] * n + np.arange(n), axis=1)
 
 
 @njit(cache=True)
@@ -217,7 +230,7 @@ def bit_serial_plain(
     offset = None
     if cols.n_common:
         sigma = np.sqrt(sums[:, cols.common_at : cols.common_at + cols.n_common] * cols.common_gain)
-        offset = normals_plain(key ^ 1, ids, cols.n_common) * sigma
+        offset = common_normals(key, ids, cols.n_common) * sigma
     n = cols.n_cols
     variances = sums[:, cols.variance_at : cols.variance_at + n] if cols.mode == BY_SUM else None
     row_variance = sums[:, cols.variance_at] if cols.mode == BY_ROW else None

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xbar.kernels.bit_serial import Columns, bit_serial
+from xbar.kernels.bit_serial import Columns, bit_serial, common_normals
 from xbar.kernels.convert import Converters, Reads, convert
 from xbar.kernels.normal import normals
 from xbar.kernels.pulses import read_inputs
@@ -152,7 +152,7 @@ def _convert(
         if block.common is not None:
             gain = np.float32(block.common.step / block.weights.step**2)
             sigma = np.sqrt(pulses.square_sums(block.common) * gain)
-            offset = normals(block.noise_key ^ 1, pulses.ids, sigma.shape[1]) * sigma
+            offset = common_normals(block.noise_key, pulses.ids, sigma.shape[1]) * sigma
         of_row = variance is not None and variance.shape[1] == 1
         reads = Reads(
             sums=_sums(analog, block, pulses),
