@@ -53,7 +53,7 @@ def _program(kind: type[nn.Module], chip) -> tuple[Program, QuantizedNetwork, Te
 
 
 def _by_reference(program: Program, x: Tensor):  # type: ignore[no-untyped-def]
-    def multiply(index: int, rows: np.ndarray) -> tuple[Tensor, Counts]:
+    def multiply(index: int, rows: np.ndarray, first_vector: int) -> tuple[Tensor, Counts]:
         found = reference_multiply(program.layers[index], rows)
         return torch.from_numpy(found.out), Counts(found.saturations, found.unit_saturations, found.digits)
 

@@ -31,7 +31,8 @@ from xbar.kernels.pulses import _count_ones
 
 CHUNK = 64  # columns that are added up in registers: four AVX-512 vectors
 _LANES = 16
-_VECTORS_PER_TASK = 8
+_VECTORS = 8  # whose sums a task holds at a time
+_MAX_TASKS = 32  # a task allocates what it works with, so that it should not be too short
 _VECTOR = ir.VectorType(ir.FloatType(), _LANES)
 
 
@@ -148,20 +149,16 @@ def common_normals(key: int, ids: NDArray[np.integer], n: int) -> NDArray[np.flo
 
 
 @njit(cache=True)
-def _serial_task(task, x, weight, first_id, keep_silent, cols, adc, key, out, saturations):  # type: ignore[no-untyped-def]
-    first, last = task * _VECTORS_PER_TASK, min(len(x), (task + 1) * _VECTORS_PER_TASK)
-    n_pulses, n_lines, n_chunks, n_common = len(weight), x.shape[1], cols.chunks.shape[0], cols.n_common
-    most = (last - first) * n_pulses
-    lines, counts = np.empty((n_pulses, n_lines), np.uint16), np.empty(n_pulses, np.int64)
-    sums, row_weight = np.empty((most, n_chunks * CHUNK), np.float32), np.empty(most, np.float64)
-    ids, row_variance = np.empty(most, np.uint64), np.zeros(most, np.float32)
-    row_first, n_rows = np.zeros(last - first + 1, np.int64), 0
+def _read_vectors(first, last, x, weight, first_id, keep_silent, cols, lines, counts, row_first, reads):  # type: ignore[no-untyped-def]
+    """Column sums of the pulses of some vectors, and what else `Reads` says of them; returns the number of rows."""
+    n_pulses, n_lines, n_chunks, n_rows = len(weight), x.shape[1], cols.chunks.shape[0], 0
+    sums, row_weight, ids, row_variance = reads
     cells, to = cols.chunks.ctypes.data, sums.ctypes.data
-    for v in range(last - first):
-        _list_lines(x[first + v], n_pulses, lines, counts)
+    for v in range(first, last):
+        _list_lines(x[v], n_pulses, lines, counts)
         for p in range(n_pulses):
             if counts[p] or keep_silent:
-                row_weight[n_rows], ids[n_rows] = weight[p], np.uint64(first_id + (first + v) * n_pulses + p)
+                row_weight[n_rows], ids[n_rows] = weight[p], np.uint64(first_id + v * n_pulses + p)
                 of_pulse = lines.ctypes.data + 2 * p * n_lines
                 for chunk in range(n_chunks):
                     at = to + 4 * (n_rows * n_chunks + chunk) * CHUNK
@@ -169,14 +166,27 @@ def _serial_task(task, x, weight, first_id, keep_silent, cols, adc, key, out, sa
                 if cols.mode == BY_ROW:
                     row_variance[n_rows] = sums[n_rows, cols.variance_at]
                 n_rows += 1
-        row_first[v + 1] = n_rows
-    offset = np.empty((n_rows if n_common else 0, n_common), np.float32)
-    if n_common:
-        _common_noise(key, ids[:n_rows], cols, sums, offset)
+        row_first[v - first + 1] = n_rows
+    return n_rows
+
+
+@njit(cache=True)
+def _serial_task(task, x, weight, first_id, keep_silent, cols, adc, key, out, saturations):  # type: ignore[no-untyped-def]
+    n_pulses, n_chunks, n_common, most = len(weight), cols.chunks.shape[0], cols.n_common, _VECTORS * len(weight)
+    lines, counts = np.empty((n_pulses, x.shape[1]), np.uint16), np.empty(n_pulses, np.int64)
+    sums, row_weight = np.empty((most, n_chunks * CHUNK), np.float32), np.empty(most, np.float64)
+    ids, row_variance = np.empty(most, np.uint64), np.zeros(most, np.float32)
+    offset, row_first = np.empty((most if n_common else 0, n_common), np.float32), np.zeros(_VECTORS + 1, np.int64)
     noise = BY_ROW if cols.mode == SILENT and adc.adc_variance > 0 else cols.mode
-    room = room_for(adc)
+    room, of_rows = room_for(adc), (sums, row_weight, ids, row_variance)
     reads = Reads(sums[:, : cols.n_cols], ids, row_weight, ids, sums[:, cols.variance_at :], row_variance, offset)
-    convert_vectors(0, last - first, noise, key, row_first, reads, adc, room, out[first:last])
+    end = len(x) * (task + 1) // len(saturations)
+    for first in range(len(x) * task // len(saturations), end, _VECTORS):
+        last = min(end, first + _VECTORS)
+        n_rows = _read_vectors(first, last, x, weight, first_id, keep_silent, cols, lines, counts, row_first, of_rows)
+        if n_common:
+            _common_noise(key, ids[:n_rows], cols, sums, offset)
+        convert_vectors(0, last - first, noise, key, row_first, reads, adc, room, out[first:last])
     count_over(room.over, adc.runs, saturations[task])
 
 
@@ -205,7 +215,7 @@ def bit_serial(
     two's complement is negative. first_id: number of the first pulse of the first vector; the noise of pulse p of
     vector v is that of first_id + v n_pulses + p. keep_silent: convert pulses without an active line as well.
     """
-    counts = np.zeros((-(-len(x) // _VECTORS_PER_TASK), len(saturations)), np.int64)
+    counts = np.zeros((min(_MAX_TASKS, -(-len(x) // _VECTORS)), len(saturations)), np.int64)
     _serial_all(team(), x, weight, first_id, keep_silent, cols, adc, np.uint64(key), out, counts)
     saturations += counts.sum(axis=0)
 
