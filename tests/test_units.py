@@ -90,7 +90,7 @@ def test_what_is_written_reads_back(value: float, unit: str) -> None:
         (90.0, "1.5 min"),
         (3600.0, "1 h"),
         (86400.0, "1 day"),
-        (172800.0, "2 day"),
+        (172800.0, "2 days"),
         (31536000.0, "1 year"),
     ],
 )

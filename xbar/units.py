@@ -103,7 +103,10 @@ def si(value: float, unit: str, digits: int = 4) -> str:
 def duration(value_s: float) -> str:
     """A time as people say it: `duration(86400)` is "1 day"; below a minute as `si` writes it."""
     fitting = [name for name in ("year", "day", "h", "min") if value_s >= _DURATION[name]]
-    return f"{value_s / _DURATION[fitting[0]]:.3g} {fitting[0]}" if fitting else si(value_s, "s")
+    if not fitting:
+        return si(value_s, "s")
+    amount = f"{value_s / _DURATION[fitting[0]]:.3g}"
+    return f"{amount} {fitting[0]}" + ("s" if amount != "1" and fitting[0] in ("day", "year") else "")
 
 
 def unit_of(name: str) -> str | None:
@@ -123,7 +126,8 @@ Second = Annotated[float, _reader("s"), Field(gt=0)]
 Hertz = Annotated[float, _reader("Hz"), Field(gt=0)]
 Siemens = Annotated[float, _reader("S"), Field(gt=0)]
 Volt = Annotated[float, _reader("V"), Field(gt=0)]
-Ohm = Annotated[float, _reader("Ohm"), Field(ge=0)]
+Ohm = Annotated[float, _reader("Ohm"), Field(gt=0)]
+OhmOrZero = Annotated[float, _reader("Ohm"), Field(ge=0)]
 Metre = Annotated[float, _reader("m"), Field(gt=0)]
 
 Count = Annotated[int, Field(strict=True, ge=1, le=10**9)]

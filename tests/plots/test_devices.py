@@ -48,7 +48,7 @@ def test_each_level_is_around_its_target_as_its_law_says(program: Program) -> No
         assert (y * width).sum() == pytest.approx(1 if 0 < level < 7 else y.sum() * width[0], rel=1e-3)
         assert x[y.argmax()] == pytest.approx(targets[level], abs=width[0])
         assert y.max() == pytest.approx(1 / (sigma * np.sqrt(2 * np.pi)), rel=0.1)
-    assert ax.get_title() == "layer0: mine"
+    assert ax.get_title() == "layer0: mine, 0 s after programming"
 
 
 def test_the_seed_is_that_of_the_simulation(program: Program) -> None:

@@ -73,7 +73,7 @@ def test_times_are_in_order_on_a_logarithmic_axis_in_words() -> None:
     assert_allclose(ax.lines[0].get_ydata(), [0.8, 0.7, 0.9, 0.6])
     assert ax.get_xscale() == "log"
     ticks = [ax.xaxis.get_major_formatter()(t) for t in ax.get_xticks()]
-    assert ticks == ["1 s", "1 min", "1 h", "1 day", "30 day", "1 year"]
+    assert ticks == ["1 s", "1 min", "1 h", "1 day", "30 days", "1 year"]
     assert ax.lines[-1].get_ydata()[0] == 0.98  # without noise, the same for all points
 
 

@@ -14,6 +14,7 @@ from xbar.parts.base import Cells
 from xbar.program import Program
 from xbar.sim.cells import Draw, realise, strips_of
 from xbar.sim.simulate import physics_of
+from xbar.units import duration
 
 _BINS = 120
 
@@ -57,5 +58,6 @@ def conductances(
     ax.set_xlabel("conductance / g_max (dotted: target; line: law)" if top else "conductance / g_max (dotted: target)")
     ax.set_ylabel("density of cells")
     ax.legend(fontsize="small")
-    ax.set_title(f"{chosen.name}: {physics.name or 'no noise'}", fontsize="medium")
+    moment = f", {duration(physics.time_s)} after programming" if effects else ""
+    ax.set_title(f"{chosen.name}: {physics.name or 'no noise'}{moment}", fontsize="medium")
     return ax
