@@ -24,7 +24,7 @@ from xbar.kernels.convert import (
     count_over,
     room_for,
 )
-from xbar.kernels.digitise import BY_ROW, BY_SUM, SILENT
+from xbar.kernels.digitise import BY_ROW, BY_SUM, SILENT, WIDTH
 from xbar.kernels.normal import BLOCK, PAIRS, normal_rows, normals, row_key
 from xbar.kernels.parallel import parallel_for, team
 from xbar.kernels.pulses import _count_ones
@@ -123,8 +123,8 @@ def _list_lines(row, n_pulses, lines, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _common_noise(key, ids, cols, sums, offset):  # type: ignore[no-untyped-def]
-    """Noise of the reference columns, [row, strip], in steps of the cells; normals as `common_normals`."""
+def _add_common(key, ids, cols, runs, sums):  # type: ignore[no-untyped-def]
+    """Add the noise of the reference columns to the sums of their strips; normals as `common_normals`."""
     n, n_blocks = cols.n_common, (cols.n_common + BLOCK - 1) // BLOCK
     rows = np.uint64(max(1, BLOCK // n))
     keys, row = np.empty((1, 2), np.uint64), np.empty(n_blocks * BLOCK, np.float32)
@@ -137,7 +137,11 @@ def _common_noise(key, ids, cols, sums, offset):  # type: ignore[no-untyped-def]
             normal_rows(keys.ctypes.data, 1, 0, n_blocks, words.ctypes.data, row.ctypes.data)  # type: ignore[call-arg]
             last, made = shared, True
         for k in range(n):
-            offset[r, k] = row[place + k] * np.sqrt(sums[r, cols.common_at + k] * cols.common_gain)
+            sums[r, cols.common_at + k] = row[place + k] * np.sqrt(sums[r, cols.common_at + k] * cols.common_gain)
+        for run in range(runs.shape[0]):
+            shift = sums[r, cols.common_at + runs[run, 4]]
+            for c in range(runs[run, 0], runs[run, 1]):
+                sums[r, c] += shift
 
 
 def common_normals(key: int, ids: NDArray[np.integer], n: int) -> NDArray[np.float32]:
@@ -176,16 +180,17 @@ def _serial_task(task, x, weight, first_id, keep_silent, cols, adc, key, out, sa
     lines, counts = np.empty((n_pulses, x.shape[1]), np.uint16), np.empty(n_pulses, np.int64)
     sums, row_weight = np.empty((most, n_chunks * CHUNK), np.float32), np.empty(most, np.float64)
     ids, row_variance = np.empty(most, np.uint64), np.zeros(most, np.float32)
-    offset, row_first = np.empty((most if n_common else 0, n_common), np.float32), np.zeros(_VECTORS + 1, np.int64)
+    no_offset, row_first = np.empty((0, 0), np.float32), np.zeros(_VECTORS + 1, np.int64)
     noise = BY_ROW if cols.mode == SILENT and adc.adc_variance > 0 else cols.mode
     room, of_rows = room_for(adc), (sums, row_weight, ids, row_variance)
-    reads = Reads(sums[:, : cols.n_cols], ids, row_weight, ids, sums[:, cols.variance_at :], row_variance, offset)
+    whole = sums[:, : (cols.n_cols + WIDTH - 1) // WIDTH * WIDTH]  # what lies beyond the cells has no run
+    reads = Reads(whole, ids, row_weight, ids, sums[:, cols.variance_at :], row_variance, no_offset)
     end = len(x) * (task + 1) // len(saturations)
     for first in range(len(x) * task // len(saturations), end, _VECTORS):
         last = min(end, first + _VECTORS)
         n_rows = _read_vectors(first, last, x, weight, first_id, keep_silent, cols, lines, counts, row_first, of_rows)
         if n_common:
-            _common_noise(key, ids[:n_rows], cols, sums, offset)
+            _add_common(key, ids[:n_rows], cols, adc.runs, sums)
         convert_vectors(0, last - first, noise, key, row_first, reads, adc, room, out[first:last])
     count_over(room.over, adc.runs, saturations[task])
 
