@@ -2,11 +2,11 @@
 
 A column sum is a whole number of grid steps in float32, as a matrix product gives it. Of a conversion,
 
-    z = c0 + c1 s + c2 s^2 + sqrt(gain v + adc_variance) xi,    code = min(max(floor(z), 0), max_code),
+    z = c1 s + c0 + c2 s^2 + sqrt(gain v + adc_variance) xi,    code = min(max(floor(z), 0), max_code),
 
-c0 holds the half LSB of rounding, s is the sum, v the variance of its read noise (of the row's, or of every sum, or none) and xi a standard normal that
-depends on (key, row id, column) alone. z is float32, in the order written; codes add up in float64, or in float32
-where that holds them exactly.
+c0 holds the half LSB of rounding, s is the sum, v the variance of its read noise (of the row's, or of every sum, or
+none) and xi a standard normal that depends on (key, row id, column) alone. z is float32, in the order written; codes
+add up in float64, or in float32 where that holds them exactly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from xbar.kernels.parallel import parallel_for, team
 
 _ROWS, _BLOCKS = 8, 8  # rows, and blocks of columns, whose normals are made at a time and stay in the first cache
 _CHUNK = _BLOCKS * BLOCK
-_VECTORS_PER_TASK = 8
+_MAX_TASKS, _MIN_VECTORS = 32, 8  # a task allocates what it works with, so that it should not be too short
 _EXACT = 2**24  # float32 holds whole numbers up to here
 
 
@@ -50,7 +50,7 @@ class Converters(NamedTuple):
     """The ADCs of a row block's columns and what becomes of their codes; made by `converters`.
 
     c0, c1, c2, gain, max_code, factor: float32 [col], padded with zeros (max_code: infinity) to a multiple of BLOCK.
-    alike: int32 [col / WIDTH], 1 where `gain` is that of the WIDTH columns before, which are converted in the same call.
+    alike: int32 [col / WIDTH], 1 where `gain` is that of the WIDTH columns before, in the same chunk.
     runs: int64 [run, 5], columns first..last of one slice that go to the out columns from out_first on, one by one:
     (first, last, slice, out_first, segment).
     adc_variance: of every conversion, in LSB^2. largest: the largest code of all. bent: c2 is not all 0.
@@ -113,30 +113,35 @@ def converters(
     )  # fmt: skip
 
 
-class _Room(NamedTuple):
-    """What one task works with: normals, copies and row data of _ROWS rows and _CHUNK columns; totals of columns."""
+# where things are in the float32 of a task's room
+_SCRATCH = _ROWS * _CHUNK  # after the normals
+_SIGMAS = _SCRATCH + _ROWS * _BLOCKS * PAIRS
+_OF_ROWS = _SIGMAS + _ROWS * WIDTH
+_SUMS = _OF_ROWS + 2 * _ROWS
+_VARIANCES = _SUMS + _ROWS * _CHUNK
+_WHOLE = _VARIANCES + _ROWS * _CHUNK
+_FLOATS = _WHOLE + _CHUNK
 
-    normals: NDArray[np.float32]
-    scratch: NDArray[np.float32]
-    keys: NDArray[np.uint64]
-    of_rows: NDArray[np.float32]
-    sigmas: NDArray[np.float32]
-    sums: NDArray[np.float32]
-    variances: NDArray[np.float32]
-    whole: NDArray[np.float32]
+
+class _Room(NamedTuple):
+    """What one task works with, in few pieces because each takes 0.1 us to get.
+
+    floats: float32, normals of _ROWS rows and _CHUNK columns, words that become normals, sigmas, variance and weight of
+    rows, copies of sums and of variances, totals that float32 holds. real: other totals, float64 [_CHUNK].
+    keys: uint64 [_ROWS, 2]. over: int32 [col], minus the conversions above the largest code.
+    """
+
+    floats: NDArray[np.float32]
     real: NDArray[np.float64]
+    keys: NDArray[np.uint64]
     over: NDArray[np.int32]
 
 
 @njit(cache=True)
 def room_for(adc):  # type: ignore[no-untyped-def]
-    """Room of one task."""
-    return _Room(
-        np.empty(_ROWS * _CHUNK, np.float32), np.empty(_ROWS * _BLOCKS * PAIRS, np.float32),
-        np.empty((_ROWS, 2), np.uint64), np.zeros((2, _ROWS), np.float32), np.empty(_ROWS * WIDTH, np.float32),
-        np.zeros((_ROWS, _CHUNK), np.float32), np.zeros((_ROWS, _CHUNK), np.float32),
-        np.zeros(_CHUNK, np.float32), np.zeros(_CHUNK, np.float64), np.zeros(len(adc.c0), np.int32),
-    )  # fmt: skip
+    """Room for one task."""
+    over = np.zeros(len(adc.c0), np.int32)
+    return _Room(np.empty(_FLOATS, np.float32), np.empty(_CHUNK, np.float64), np.empty((_ROWS, 2), np.uint64), over)
 
 
 @njit(cache=True)
@@ -148,23 +153,24 @@ def count_over(over, runs, saturations):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _copy(values, row, n_rows, first, last, offset, runs, padded):  # type: ignore[no-untyped-def]
+def _copy(values, row, n_rows, first, last, offset, runs, floats, to):  # type: ignore[no-untyped-def]
     """Copy some rows and columns to where vectors may end behind them, and add the offset of each segment."""
     for r in range(n_rows):
         for run in range(runs.shape[0]):
             shift = offset[row + r, runs[run, 4]] if len(offset) else np.float32(0)
-            for c in range(max(runs[run, 0], first), min(runs[run, 1], last)):
-                padded[r, c - first] = values[row + r, c] + shift
+            start = np.uint64(to + r * _CHUNK - first)
+            for c in range(np.uint64(max(runs[run, 0], first)), np.uint64(min(runs[run, 1], last))):
+                floats[start + c] = values[row + r, c] + shift
 
 
 @njit(cache=True)
-def _add_totals(v, totals, first, last, factor, runs, out):  # type: ignore[no-untyped-def]
+def _add_totals(v, totals, begin, first, last, factor, runs, out):  # type: ignore[no-untyped-def]
     """Add factor times the total of every column to its out column. Unsigned indices: no checks for negative ones."""
     for run in range(runs.shape[0]):
-        a, b = max(runs[run, 0], first), min(runs[run, 1], last)
-        if a < b:
-            to, at, c = np.uint64(runs[run, 3] + a - runs[run, 0]), np.uint64(a - first), np.uint64(a)
-            for k in range(np.uint64(b - a)):
+        low, high = max(runs[run, 0], first), min(runs[run, 1], last)
+        if low < high:
+            to, at, c = np.uint64(runs[run, 3] + low - runs[run, 0]), np.uint64(begin + low - first), np.uint64(low)
+            for k in range(np.uint64(high - low)):
                 out[v, to + k] += np.float64(totals[at + k]) * np.float64(factor[c + k])
 
 
@@ -179,76 +185,68 @@ def _is_whole(weight, first, last, largest):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _of_rows(row, n_rows, key, row_id, row_variance, weight, keys, of_rows):  # type: ignore[no-untyped-def]
+def _of_rows(row, n_rows, key, row_id, row_variance, weight, keys, floats):  # type: ignore[no-untyped-def]
     for r in range(n_rows):
         keys[r, 0], keys[r, 1] = row_key(key, row_id[row + r])
-        of_rows[0, r], of_rows[1, r] = row_variance[row + r], weight[row + r]
+        floats[_OF_ROWS + r], floats[_OF_ROWS + _ROWS + r] = row_variance[row + r], weight[row + r]
 
 
 @njit(cache=True)
 def convert_vectors(first_vector, last_vector, noise, key, row_first, reads, adc, room, out):  # type: ignore[no-untyped-def]
-    """Arrays and addresses are taken out of the tuples once: within the loops each access would count references."""
-    sums, variances, row_variance, row_id, weight = (
-        reads.sums,
-        reads.variances,
-        reads.row_variance,
-        reads.id,
-        reads.weight,
-    )
-    offset, factor, runs, whole, real = reads.offset, adc.factor, adc.runs, room.whole, room.real
-    keys, of_rows, sum_copy, variance_copy = room.keys, room.of_rows, room.sums, room.variances
-    sum_at, sum_step, variance_at, variance_step = (
-        sums.ctypes.data,
-        sums.strides[0],
-        variances.ctypes.data,
-        variances.strides[0],
-    )
+    """Convert the reads of some vectors: rows row_first[v] to row_first[v + 1] are those of vector v.
+
+    Arrays and addresses are taken out of the tuples once: within the loops each access would count references.
+    """
+    sums, variances, row_variance, offset = reads.sums, reads.variances, reads.row_variance, reads.offset
+    row_id, weight, factor, runs, largest = reads.id, reads.weight, adc.factor, adc.runs, adc.largest
+    floats, real, keys = room.floats, room.real, room.keys
+    sum_at, sum_step = sums.ctypes.data, sums.strides[0]
+    variance_at, variance_step = variances.ctypes.data, variances.strides[0]
     c0_at, c1_at, c2_at, alike_at = adc.c0.ctypes.data, adc.c1.ctypes.data, adc.c2.ctypes.data, adc.alike.ctypes.data
     gain_at, max_at, over_at = adc.gain.ctypes.data, adc.max_code.ctypes.data, room.over.ctypes.data
-    key_at, scratch_at, normal_at = keys.ctypes.data, room.scratch.ctypes.data, room.normals.ctypes.data
-    row_at = (of_rows.ctypes.data, of_rows.ctypes.data + of_rows.strides[0], room.sigmas.ctypes.data)
-    total_at, copy_at = (whole.ctypes.data, real.ctypes.data), (sum_copy.ctypes.data, variance_copy.ctypes.data)
-    n_cols, n_offsets, ideal, bent = sums.shape[1], len(offset), adc.ideal, 1 if adc.bent else 0
+    key_at, normal_at = keys.ctypes.data, floats.ctypes.data
+    row_at = (normal_at + 4 * _OF_ROWS, normal_at + 4 * (_OF_ROWS + _ROWS), normal_at + 4 * _SIGMAS)
+    total_at, of_adcs = (normal_at + 4 * _WHOLE, real.ctypes.data), adc.adc_variance
+    n_cols, ideal, bent = sums.shape[1], adc.ideal, 1 if adc.bent else 0
     for v in range(first_vector, last_vector):
-        codes = IDEAL if ideal else WHOLE if _is_whole(weight, row_first[v], row_first[v + 1], adc.largest) else WIDE
+        codes = IDEAL if ideal else WHOLE if _is_whole(weight, row_first[v], row_first[v + 1], largest) else WIDE
         for first in range(0, n_cols, _CHUNK):
             last, at = min(n_cols, first + _CHUNK), 4 * first
             n_vectors, n_blocks = (last - first + WIDTH - 1) // WIDTH, (last - first + BLOCK - 1) // BLOCK
             of_columns = (c0_at + at, c1_at + at, c2_at + at, gain_at + at, max_at + at, alike_at + at // WIDTH)
             beyond = n_vectors * WIDTH > last - first
             for c in range(n_vectors * WIDTH):
-                whole[c] = 0
+                floats[_WHOLE + c] = 0
                 real[c] = 0
             for row in range(row_first[v], row_first[v + 1], _ROWS):
                 n_rows = min(_ROWS, row_first[v + 1] - row)
-                _of_rows(row, n_rows, key, row_id, row_variance, weight, keys, of_rows)
+                _of_rows(row, n_rows, key, row_id, row_variance, weight, keys, floats)
                 if noise != SILENT:
+                    scratch_at = normal_at + 4 * _SCRATCH
                     normal_rows(key_at, n_rows, first // BLOCK, n_blocks, scratch_at, normal_at)  # type: ignore[call-arg]
-                sums_now, variances_now = (
-                    (sum_at + row * sum_step + at, sum_step),
-                    (variance_at + row * variance_step + at, variance_step),
-                )
-                if beyond or n_offsets:
-                    _copy(sums, row, n_rows, first, last, offset, runs, sum_copy)
-                    sums_now = (copy_at[0], _CHUNK * 4)
+                sums_now = (sum_at + row * sum_step + at, sum_step)
+                if beyond or len(offset):
+                    _copy(sums, row, n_rows, first, last, offset, runs, floats, _SUMS)
+                    sums_now = (normal_at + 4 * _SUMS, 4 * _CHUNK)
+                variances_now = (variance_at + row * variance_step + at, variance_step)
                 if beyond and noise == BY_SUM:
-                    _copy(variances, row, n_rows, first, last, offset[:0], runs, variance_copy)
-                    variances_now = (copy_at[1], _CHUNK * 4)
+                    _copy(variances, row, n_rows, first, last, offset[:0], runs, floats, _VARIANCES)
+                    variances_now = (normal_at + 4 * _VARIANCES, 4 * _CHUNK)
                 digitise(  # type: ignore[call-arg]
-                    (noise, codes, bent), (n_rows, n_vectors), sums_now, variances_now, (normal_at, n_blocks * BLOCK * 4),
-                    row_at, of_columns, adc.adc_variance, total_at, over_at + at,
+                    (noise, codes, bent), (n_rows, n_vectors), sums_now, variances_now,
+                    (normal_at, 4 * n_blocks * BLOCK), row_at, of_columns, of_adcs, total_at, over_at + at,
                 )  # fmt: skip
             if codes == WHOLE:
-                _add_totals(v, whole, first, last, factor, runs, out)
+                _add_totals(v, floats, _WHOLE, first, last, factor, runs, out)
             else:
-                _add_totals(v, real, first, last, factor, runs, out)
+                _add_totals(v, real, 0, first, last, factor, runs, out)
 
 
 @njit(cache=True)
 def _convert_task(task, noise, key, row_first, reads, adc, out, saturations):  # type: ignore[no-untyped-def]
     room = room_for(adc)
-    last = min(len(out), (task + 1) * _VECTORS_PER_TASK)
-    convert_vectors(task * _VECTORS_PER_TASK, last, noise, key, row_first, reads, adc, room, out)
+    share = -(-len(out) // len(saturations))
+    convert_vectors(task * share, min(len(out), (task + 1) * share), noise, key, row_first, reads, adc, room, out)
     count_over(room.over, adc.runs, saturations[task])
 
 
@@ -278,7 +276,7 @@ def convert(reads: Reads, adc: Converters, key: int, out: NDArray[np.float64], s
         row_variance=np.zeros(len(reads.sums), np.float32) if reads.row_variance is None else reads.row_variance,
         offset=nothing if reads.offset is None else reads.offset,
     )
-    counts = np.zeros((-(-len(out) // _VECTORS_PER_TASK), len(saturations)), np.int64)
+    counts = np.zeros((min(_MAX_TASKS, -(-len(out) // _MIN_VECTORS)), len(saturations)), np.int64)
     row_first = np.searchsorted(reads.vector, np.arange(len(out) + 1))
     _convert_all(team(), noise, np.uint64(key), row_first, full, adc, out, counts)
     saturations += counts.sum(axis=0)

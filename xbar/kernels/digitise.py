@@ -101,10 +101,10 @@ class _Conversion:
     def emit_sigmas(self, i: Any, gain: Lanes) -> None:
         """A square root takes as long as all the rest, and neighbouring columns mostly have the same."""
         b = self.b
-        with b.if_then(b.icmp_signed("==", b.load(b.gep(self.alike, [i])), ir.Constant(_I32, 0))):
-            with cgutils.for_range(b, self.n_rows) as row:
-                variance = self.of_row(self.variance, row.index)
-                self.sigmas.store(row.index, (variance * gain + self.adc_variance).sqrt())
+        anew = b.icmp_signed("==", b.load(b.gep(self.alike, [i])), ir.Constant(_I32, 0))
+        with b.if_then(anew), cgutils.for_range(b, self.n_rows) as row:
+            variance = self.of_row(self.variance, row.index)
+            self.sigmas.store(row.index, (variance * gain + self.adc_variance).sqrt())
 
     def analog(self, r: Any, i: Any, coefficients: tuple[Lanes, Lanes, Lanes], gain: Lanes) -> Lanes:
         """z of row r and the columns of vector i."""
