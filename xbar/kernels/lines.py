@@ -34,7 +34,7 @@ _MAX_STEPS, _MAX_ITERATIONS = 100, 20_000  # of Newton's method, and of conjugat
 _NONE = 1e-200  # S over the largest: no current
 _FALL = 1e-4  # of the residual in one step of Newton's method
 _SHORTEST = 1e-9  # part of a step
-_N_WORK = 8
+_N_WORK = 10  # arrays of the size of the crossbar
 VECTORS_PER_TASK = 8
 
 
@@ -70,9 +70,9 @@ def _dot(a, b):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath={"contract", "reassoc"})
 def _conjugate_gradients(root, right, lines, target, most, y, work):  # type: ignore[no-untyped-def]
-    """Solve (1 + S R S) y = right until the residual's norm is `target`; returns the iterations, -1 if more than `most`.
+    """Solve (1 + S R S) y = right until the residual's norm is `target`; `right` becomes the residual.
 
-    `right` becomes the residual.
+    Returns the iterations, -1 if they are more than `most`.
     """
     word_Ohm, bit_Ohm, end = lines
     direction, drop, current = work
@@ -80,7 +80,8 @@ def _conjugate_gradients(root, right, lines, target, most, y, work):  # type: ig
         root.reshape(-1), right.reshape(-1), y.reshape(-1), direction.reshape(-1), drop.reshape(-1), current.reshape(-1)
     )  # fmt: skip
     y[:] = 0
-    p[:] = r
+    for i in range(p.size):
+        p[i] = r[i]
     norm = _dot(r, r)
     for iteration in range(most):
         if norm <= target * target:
@@ -120,14 +121,14 @@ def _slopes(current, g, k, root, weight):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _allowed(current, weight):  # type: ignore[no-untyped-def]
     """Norm of S F at which the currents of all columns are within TOLERANCE."""
-    size = np.zeros(weight.size)
+    size, total, allowed = np.zeros(weight.size), 0.0, np.inf
     for row in range(current.shape[0]):
         for j in range(size.size):
             size[j] += abs(current[row, j])
-    floor, allowed = SMALL * size.mean(), np.inf
+            total += abs(current[row, j])
     for j in range(size.size):
         if weight[j] > 0:
-            allowed = min(allowed, (size[j] + floor) / weight[j])
+            allowed = min(allowed, (size[j] + SMALL * total / size.size) / weight[j])
     return TOLERANCE * allowed
 
 
@@ -162,51 +163,69 @@ def _settle(current, volts, g, k, lines, work):  # type: ignore[no-untyped-def]
             length /= 2
             if length < _SHORTEST:
                 return -1
-        current[:] = new
+        for row in range(current.shape[0]):
+            for j in range(current.shape[1]):
+                current[row, j] = new[row, j]
     return -1
 
 
 @njit(cache=True)
-def _start(volts, g, k, share, fall, rise, current):  # type: ignore[no-untyped-def]
-    """Currents for the drops of a known case, each scaled to what drives it."""
-    for row in range(current.shape[0]):
-        for j in range(current.shape[1]):
-            across = volts[row] * (1 - fall[row, j]) - share[j] * rise[row, j]
-            current[row, j] = g[row, j] * (k * np.sinh(across / k) if k > 0 else across)
+def _start(rows, volts, g, k, all_g, known, current):  # type: ignore[no-untyped-def]
+    """Currents for the drops of a known case, each scaled to what drives it; those of no drops where none is known."""
+    fall, rise = known
+    for j in range(current.shape[1]):
+        driven, whole = 0.0, _NONE
+        for i in range(rows.size):
+            driven += volts[i] * g[i, j]
+        for i in range(all_g.shape[0]):
+            whole += all_g[i, j]
+        for i in range(rows.size):
+            current[i, j] = volts[i] * g[i, j]
+            if fall.size > 0:
+                across = volts[i] * (1 - fall[rows[i], j]) - driven / whole * rise[rows[i], j]
+                current[i, j] = g[i, j] * (k * np.sinh(across / k) if k > 0 else across)
+
+
+@njit(cache=True)
+def _active(drive, g, gated, bit_Ohm, rows, volts, g_active, segments):  # type: ignore[no-untyped-def]
+    """List the rows that are on, with the resistance from each down to the next; returns how many, 0 if all at 0 V."""
+    n, highest = 0, 0.0
+    for row in range(drive.size):
+        if n > 0:
+            segments[n - 1] += bit_Ohm[row - 1]
+        if drive[row] != 0 or not gated:
+            rows[n], volts[n], segments[n] = row, drive[row], 0.0
+            for j in range(g.shape[1]):
+                g_active[n, j] = g[row, j]
+            highest = max(highest, abs(drive[row]))
+            n += 1
+    if n > 0:
+        segments[n - 1] += bit_Ohm[drive.size - 1]
+    return n if highest > 0 else 0
 
 
 @njit(cache=True)
 def _task(task, drive, g, k, gated, lines, known, currents, iterations, cells):  # type: ignore[no-untyped-def]
     word_Ohm, bit_Ohm, end = lines
-    fall, rise = known
     n_rows, n_cols = g.shape
-    space = np.empty((_N_WORK + 1, n_rows, n_cols))
+    space = np.empty((_N_WORK, n_rows, n_cols))
+    rows, volts, segments = np.empty(n_rows, np.int64), np.empty(n_rows), np.empty(n_rows)
     for v in range(task * VECTORS_PER_TASK, min(drive.shape[0], (task + 1) * VECTORS_PER_TASK)):
-        rows = np.flatnonzero(drive[v]) if gated else np.arange(n_rows)
-        currents[v] = 0
-        if rows.size == 0 or not np.any(drive[v]):
+        n = _active(drive[v], g, gated, bit_Ohm, rows, volts, space[0], segments)
+        if n == 0:
             continue
-        active, volts, segments = g[rows], drive[v][rows], np.empty(rows.size)
-        for i in range(rows.size):  # from a row down to the next active one, or to the sense amplifier
-            segments[i] = bit_Ohm[rows[i] : rows[i + 1] if i + 1 < rows.size else n_rows].sum()
+        active, current = space[0, :n], space[1, :n]
         work = (
-            space[0, : rows.size], space[1, : rows.size], space[2, : rows.size], space[3, : rows.size],
-            space[4, : rows.size], space[5, : rows.size], space[6, : rows.size], space[7, : rows.size],
+            space[2, :n], space[3, :n], space[4, :n], space[5, :n], space[6, :n], space[7, :n], space[8, :n],
+            space[9, :n],
         )  # fmt: skip
-        current = space[_N_WORK, : rows.size]
-        if fall.size:
-            share = (volts.reshape(-1, 1) * active).sum(axis=0) / np.maximum(g.sum(axis=0), _NONE)
-            _start(volts, active, k, share, fall[rows], rise[rows], current)
-        else:
-            current[:] = volts.reshape(-1, 1) * active
-        iterations[v] = _settle(current, volts, active, k, (word_Ohm, segments, end), work)
-        for i in range(rows.size):
+        _start(rows[:n], volts, active, k, g, known, current)
+        iterations[v] = _settle(current, volts[:n], active, k, (word_Ohm, segments[:n], end), work)
+        for i in range(n):
             for j in range(n_cols):
                 currents[v, j] += current[i, j]
-        if cells.size:
-            cells[v] = 0
-            for i in range(rows.size):
-                cells[v, rows[i]] = current[i]
+                if cells.size > 0:
+                    cells[v, rows[i], j] = current[i, j]
 
 
 @njit(cache=True)

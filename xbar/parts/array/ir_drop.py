@@ -18,7 +18,7 @@ from xbar.kernels.wires import Wires
 from xbar.parts.array.ohmic import ohmic_cost
 from xbar.parts.base import Array, Circuit, Cost, Device, Floats
 from xbar.same import same_fields
-from xbar.units import Ohm, SquareMetre, Volt
+from xbar.units import Ohm, OhmOrZero, SquareMetre, Volt
 
 if TYPE_CHECKING:
     from xbar.kernels.lines import Cells
@@ -185,10 +185,10 @@ class IrDropArray(Array):
 
     read_voltage_V: Volt
     cell_area_m2: SquareMetre = Field(gt=0)
-    word_line_Ohm: Annotated[Ohm, Field(gt=0)]
-    bit_line_Ohm: Annotated[Ohm, Field(gt=0)]
-    driver_Ohm: Ohm = 0.0
-    sense_Ohm: Ohm = 0.0
+    word_line_Ohm: Ohm
+    bit_line_Ohm: Ohm
+    driver_Ohm: OhmOrZero = 0.0
+    sense_Ohm: OhmOrZero = 0.0
     drive: Literal["one_sided", "two_sided"] = "one_sided"
     gated: Annotated[bool, Field(strict=True)] = False
     calibration: Calibration = "none"
