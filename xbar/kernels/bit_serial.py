@@ -116,7 +116,7 @@ def _list_lines(row, n_pulses, lines, counts):  # type: ignore[no-untyped-def]
         code = np.uint32(np.int64(row[r]) & mask)
         while code:
             below = (code & (~code + np.uint32(1))) - np.uint32(1)  # ones below the lowest 1
-            pulse = _count_ones(below)  # type: ignore[call-arg]
+            pulse = _count_ones(below)  # type: ignore[call-arg,var-annotated]
             lines[pulse, counts[pulse]] = r
             counts[pulse] += 1
             code &= code - np.uint32(1)
@@ -184,7 +184,7 @@ def _serial_task(task, x, weight, first_id, keep_silent, cols, adc, key, out, sa
     noise = BY_ROW if cols.mode == SILENT and adc.adc_variance > 0 else cols.mode
     room, of_rows = room_for(adc), (sums, row_weight, ids, row_variance)
     whole = sums[:, : (cols.n_cols + WIDTH - 1) // WIDTH * WIDTH]  # what lies beyond the cells has no run
-    reads = Reads(whole, ids, row_weight, ids, sums[:, cols.variance_at :], row_variance, no_offset)
+    reads = Reads(whole, row_first, row_weight, ids, sums[:, cols.variance_at :], row_variance, no_offset)
     end = len(x) * (task + 1) // len(saturations)
     for first in range(len(x) * task // len(saturations), end, _VECTORS):
         last = min(end, first + _VECTORS)

@@ -40,7 +40,7 @@ class Reads(NamedTuple):
     sums: NDArray[np.float32]
     vector: NDArray[np.int64]
     weight: NDArray[np.float64]
-    id: NDArray[np.int64]
+    id: NDArray[np.integer]
     variances: NDArray[np.float32] | None = None
     row_variance: NDArray[np.float32] | None = None
     offset: NDArray[np.float32] | None = None

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from xbar.kernels.bit_serial import Columns, bit_serial, common_normals
 from xbar.kernels.convert import Converters, Reads, convert
+from xbar.kernels.digits import digit_rows
 from xbar.kernels.normal import normals
 from xbar.kernels.pulses import read_inputs
 from xbar.parts.base import Circuit, Floats
@@ -25,7 +26,7 @@ from xbar.program import LayerProgram
 from xbar.sim.cells import Rows
 from xbar.sim.crossbar import Counts, Integers
 
-_SUMS = 1 << 19  # column sums held at a time: what a processor's cache can hold of them
+_SUMS = 1 << 20  # column sums held at a time
 _EXACT = float(1 << 24)  # whole numbers that float32 holds
 _PULSE_GRID = 2.0**-14  # of the relative noise of a word line's voltage
 
@@ -146,19 +147,21 @@ def _convert(
         return
     step = max(1, _SUMS // (n_pulses * block.weights.values.shape[1]))
     for start in range(0, len(x), step):
-        pulses = Pulses.of(x[start : start + step], analog.digit, first_vector + start, analog.keep_silent)
-        variance = None if block.variance is None else pulses.square_sums(block.variance)
+        pulses = digit_rows(x[start : start + step], analog.digit, analog.keep_silent)
+        ids = (first_vector + start + pulses.vector) * n_pulses + pulses.pulse
+        squares = torch.from_numpy(pulses.digits**2)
+        variance = None if block.variance is None else (squares @ torch.from_numpy(block.variance.values)).numpy()
         offset = None
         if block.common is not None:
             gain = np.float32(block.common.step / block.weights.step**2)
-            sigma = np.sqrt(pulses.square_sums(block.common) * gain)
-            offset = common_normals(block.noise_key, pulses.ids, sigma.shape[1]) * sigma
+            sigma = np.sqrt((squares @ torch.from_numpy(block.common.values)).numpy() * gain)
+            offset = common_normals(block.noise_key, ids, sigma.shape[1]) * sigma
         of_row = variance is not None and variance.shape[1] == 1
         reads = Reads(
-            sums=_sums(analog, block, pulses),
+            sums=_sums(analog, block, pulses.digits, ids),
             vector=pulses.vector,
             weight=weight[pulses.pulse],
-            id=pulses.ids,
+            id=ids,
             variances=None if of_row else variance,
             row_variance=variance[:, 0] if of_row and variance is not None else None,
             offset=offset,
@@ -166,56 +169,34 @@ def _convert(
         convert(reads, block.adc, block.noise_key, out[start : start + step], saturations)
 
 
-@dataclass(frozen=True, eq=False)
-class Pulses:
-    """The pulses of some vectors at a row block, [row] of (vector, pulse). ids: their numbers over all inputs.
-
-    digits: float32 [row, line].
-    """
-
-    vector: NDArray[np.int64]
-    pulse: NDArray[np.int64]
-    ids: NDArray[np.int64]
-    digits: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, x: Integers, digit: NDArray[np.int64], first_vector: int, keep_silent: bool) -> Pulses:
-        """Those of x [vector, line]; the ones without an active word line only if `keep_silent`."""
-        codes = x.astype(np.int32)[:, None, :]
-        digits = (codes >> digit[:, :1].astype(np.int32)) & ((1 << digit[:, 1:2]) - 1).astype(np.int32)
-        vector, pulse = np.nonzero(np.ones(digits.shape[:2], bool) if keep_silent else digits.any(axis=2))
-        ids = (first_vector + vector) * len(digit) + pulse
-        return cls(vector, pulse, ids, digits[vector, pulse].astype(np.float32))
-
-    def square_sums(self, grid: Grid) -> NDArray[np.float32]:
-        """Sum over lines of the squared digit times `grid`, in its steps, [row, col]."""
-        return np.asarray(torch.from_numpy(self.digits**2) @ torch.from_numpy(grid.values))
-
-
-def _sums(analog: AnalogLayer, block: RowBlock, pulses: Pulses) -> NDArray[np.float32]:
-    """Column sums [row, col] in steps of the block's weights."""
+def _sums(
+    analog: AnalogLayer, block: RowBlock, digits: NDArray[np.float32], ids: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Column sums [row, col] of digits [row, line] in steps of the block's weights."""
     if block.circuits:
-        return _solved(analog, block, pulses)
-    sums = np.asarray(torch.from_numpy(pulses.digits) @ torch.from_numpy(block.weights.values))
+        return _solved(analog, block, digits, ids)
+    sums = np.asarray(torch.from_numpy(digits) @ torch.from_numpy(block.weights.values))
     if analog.pulse_sigma == 0:
         return sums
     # whole numbers in float64 up to 2^53 keep this product as exact as the other
-    noise = torch.from_numpy(_pulse_noise(analog, block, pulses))
+    noise = torch.from_numpy(_pulse_noise(analog, block, digits, ids))
     noisy = noise @ torch.from_numpy(block.weights.values).double()
     return (sums + noisy.numpy() * _PULSE_GRID).astype(np.float32)
 
 
-def _pulse_noise(analog: AnalogLayer, block: RowBlock, pulses: Pulses) -> Floats:
+def _pulse_noise(analog: AnalogLayer, block: RowBlock, digits: NDArray[np.float32], ids: NDArray[np.int64]) -> Floats:
     """Deviation of the word line voltages from the digits, in steps of _PULSE_GRID."""
-    xi = normals(block.noise_key ^ 2, pulses.ids, pulses.digits.shape[1])
-    return np.rint(pulses.digits * (xi.astype(np.float64) * (analog.pulse_sigma / _PULSE_GRID)))
+    xi = normals(block.noise_key ^ 2, ids, digits.shape[1])
+    return np.rint(digits * (xi.astype(np.float64) * (analog.pulse_sigma / _PULSE_GRID)))
 
 
-def _solved(analog: AnalogLayer, block: RowBlock, pulses: Pulses) -> NDArray[np.float32]:
+def _solved(
+    analog: AnalogLayer, block: RowBlock, digits: NDArray[np.float32], ids: NDArray[np.int64]
+) -> NDArray[np.float32]:
     """Column sums from the circuit of every input, in steps of the block's weights."""
-    drive = pulses.digits.astype(np.float64)
+    drive = digits.astype(np.float64)
     if analog.pulse_sigma > 0:
-        drive += _pulse_noise(analog, block, pulses) * _PULSE_GRID
+        drive += _pulse_noise(analog, block, digits, ids) * _PULSE_GRID
     top = float((1 << analog.layer.dac_bits) - 1)  # the digit that the read voltage stands for
     sums = np.empty((len(drive), block.weights.values.shape[1]), np.float32)
     for strip in block.circuits:
