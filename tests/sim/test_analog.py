@@ -245,5 +245,18 @@ def test_gated_rows_are_solved_input_by_input(baseline: str | None) -> None:
     ideal = np.einsum("vgr,grc->vgc", x.astype(np.int64), weight)
     assert np.abs(gated - always).max() > 1e-6 * np.abs(ideal).max()
     assert np.abs(gated - ideal).max() < 0.1 * np.abs(ideal).max()
-    weak = _wired(layer, baseline, gated=True, word_line_Ohm=1e-6, bit_line_Ohm=1e-6, sense_Ohm=0.0)
-    assert _outputs(layer, weak, NoiseModel(), x) == pytest.approx(ideal, abs=1e-4 * np.abs(ideal).max())
+    weak = {"word_line_Ohm": 1e-6, "bit_line_Ohm": 1e-6, "sense_Ohm": 0.0}
+    for chip in (_wired(layer, baseline, gated=True, **weak), _wired(layer, baseline, gated=False, **weak)):
+        assert _outputs(layer, chip, NoiseModel(), x) == pytest.approx(ideal, abs=1e-4 * np.abs(ideal).max())
+
+
+def test_curved_cells_have_their_conductance_at_the_read_voltage() -> None:
+    rng = np.random.default_rng(2)
+    weight = rng.integers(-7, 8, (1, 20, 3))
+    layer = layer_program(weight, weight_bits=4, cell_bits=2, input_bits=1, adc=IDEAL)
+    x = rng.integers(0, 2, (6, 1, 20)).astype(np.uint8)
+    ideal = x[:, 0].astype(np.int64) @ weight[0]
+    weak = _wired(layer, word_line_Ohm=1e-6, bit_line_Ohm=1e-6, sense_Ohm=0.0)
+    curved = weak.model_copy(update={"device": weak.device.model_copy(update={"sinh_V": 0.1})})
+    got = _outputs(layer, curved, NoiseModel(), x)[:, 0]
+    assert got == pytest.approx(ideal, abs=1e-4 * np.abs(ideal).max())

@@ -18,8 +18,8 @@ _SIDE = 1 << 20  # a terminal is side * _SIDE + position, counted from the left 
 
 
 class Plan(NamedTuple):
-    """ops: int64 [op, 10]: (CELLS, 0, place of result, row, col, rows, cols) or (MERGE, wires between A and B, places of
-    result, A and B, rows and cols of A's matrix and of B's, place in `places`).
+    """ops: int64 [op, 10]: (CELLS, 0, place of result, row, col, rows, cols) or (MERGE, wires between A and B, places
+    of result, A and B, rows and cols of A's matrix and of B's, place in `places`).
 
     places: for each kind of merge the rows and cols of A that belong to the wires, those of B, the other rows and cols
     of A, those of B. stages: for each, the first op of every task and the end; tasks of one stage are independent.

@@ -86,7 +86,7 @@ class Device(Part):
     @property
     @abstractmethod
     def curvature_V(self) -> float | None:
-        """V_0 of the I-V law I = g V_0 sinh(V / V_0); None where it is straight."""
+        """V_0 of the I-V law I ~ sinh(V / V_0), None where it is straight; conductances are at the read voltage."""
 
     @property
     def low_rel(self) -> float:
@@ -105,6 +105,11 @@ class Circuit(ABC):
     @abstractmethod
     def is_linear(self) -> bool:
         """Whether one operator gives the column currents of all inputs."""
+
+    @property
+    @abstractmethod
+    def read_gain(self) -> float:
+        """Conductance of a cell at the read voltage over that at small voltages, which g_S holds; 1 if straight."""
 
     @abstractmethod
     def effective_S(self, g_S: Floats) -> Floats:

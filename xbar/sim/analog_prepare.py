@@ -224,7 +224,7 @@ class _Columns:
             found.append(
                 StripCircuit(
                     circuit=circuit,
-                    g_S=physical(cells, chosen) * g_max_S,
+                    g_S=physical(cells, chosen) * (g_max_S / circuit.read_gain),
                     lines=slice(line, line + strip.rows[1] - strip.rows[0]),
                     bit_lines=bit_line + np.arange(own.size),
                     cols=own,

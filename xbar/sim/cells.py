@@ -114,7 +114,7 @@ def wired(cells: RealCells, strips: tuple[Strip, ...], g_max_S: float, circuit: 
     main = np.empty_like(cells.main)
     unit, reference = list(cells.unit), list(cells.reference)
     crossbars = [[(i, strips[i]) for i in members] for members in by_crossbar(strips)]
-    arrays = [physical(cells, chosen) * g_max_S for chosen in crossbars]
+    arrays = [physical(cells, chosen) * (g_max_S / circuit.read_gain) for chosen in crossbars]
     for chosen, effective in zip(crossbars, _effective(arrays, circuit), strict=True):
         effective /= g_max_S
         row = col = 0

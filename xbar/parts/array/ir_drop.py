@@ -5,6 +5,7 @@ The kernels are imported where they compute: describing a chip needs no compiler
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
@@ -71,6 +72,11 @@ class LineCircuit(Circuit):
     def is_linear(self) -> bool:
         """Whether cells are straight and always connected."""
         return not self.gated and self.curvature_rel is None
+
+    @property
+    def read_gain(self) -> float:
+        """sinh(u) / u with u the read voltage over V_0."""
+        return 1.0 if self.curvature_rel is None else math.sinh(1 / self.curvature_rel) * self.curvature_rel
 
     def effective_S(self, g_S: Floats) -> Floats:
         """The operator [..., row, col] of g_S [..., row, col], calibrated; exact to rounding.
