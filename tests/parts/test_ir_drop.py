@@ -85,6 +85,8 @@ def test_a_device_without_conductances_is_a_problem_of_the_chip() -> None:
         xbar.load_chip("generic_1t1r", {"crossbar": crossbar, "device": {"kind": "levels", "cell_bits": 2}})
     chip = xbar.load_chip("generic_1t1r", {"crossbar": crossbar, "device.sinh_V": 0.5})
     assert chip.is_analog
+    with pytest.raises(ConfigError, match=r"needs device\.sinh_V to be at least 0\.004 V"):
+        xbar.load_chip("generic_1t1r", {"crossbar": crossbar, "device.sinh_V": 0.003})
 
 
 def test_costs_what_the_cells_cost() -> None:
@@ -178,6 +180,17 @@ def test_calibration_takes_away_most_of_the_error(drive: str) -> None:
         errors.append(np.sqrt(((effective - g_S) ** 2).mean()))
     assert errors[1] < 0.5 * errors[0]
     assert errors[2] < 0.5 * errors[1]
+
+
+@pytest.mark.parametrize("calibration", ["column", "row_and_column"])
+def test_curved_cells_are_calibrated_to_their_conductances_at_the_read_voltage(calibration: str) -> None:
+    g_S = np.random.default_rng(0).uniform(1e-6, 1e-5, (20, 20))
+    circuit = _circuit(CURVED, calibration=calibration)
+    assert circuit.read_gain == pytest.approx(np.sinh(2) / 2)
+    np.testing.assert_allclose(circuit.effective_S(g_S), g_S * circuit.read_gain, rtol=0.02)
+    np.testing.assert_allclose(
+        circuit.currents_S(g_S, np.ones((1, 20)))[0], g_S.sum(axis=0) * np.sinh(2) / 2, rtol=0.01
+    )
 
 
 def test_row_factors_and_gains_cannot_be_bettered_alone() -> None:

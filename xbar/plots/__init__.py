@@ -2,8 +2,10 @@
 
 One design point: `area`, `energy`, `adc_bits`, `saturation`. Noise: `conductances` of a layer's devices,
 `accuracy_band` over runs. Where errors come from: `error_shares`, `error_maps`. Sweeps: `pareto`, `sweep_bands`.
+Wires: `node_voltages`, `branch_currents`, `effective_conductances` of one crossbar.
 """
 
+from xbar.plots.circuit import branch_currents, effective_conductances, node_voltages
 from xbar.plots.devices import conductances
 from xbar.plots.errors import error_maps, error_shares, saturation
 from xbar.plots.report import adc_bits, area, energy, save_outcome
@@ -13,10 +15,13 @@ __all__ = [
     "accuracy_band",
     "adc_bits",
     "area",
+    "branch_currents",
     "conductances",
+    "effective_conductances",
     "energy",
     "error_maps",
     "error_shares",
+    "node_voltages",
     "pareto",
     "saturation",
     "save_outcome",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from xbar.kernels.lines import Cells
 
 Calibration = Literal["none", "column", "row_and_column"]
+_MOST_CURVED = 50  # read voltages over V_0: a cell then carries e^50 times what it does at small voltages
 _ROUNDS = 30  # of alternating least squares: row and column factors of nearly equal matrices settle in a few
 
 
@@ -58,7 +59,7 @@ class LineCircuit(Circuit):
     are open, except that word lines driven from two sides have a driver at each. The wires of rows and columns that
     are not used, which lie beyond the open ends, carry nothing.
 
-    curvature_rel: V_0 over the read voltage of the cells' law I = g V_0 sinh(V / V_0); None: straight.
+    curvature_rel: V_0 over the read voltage of the cells' law I = g_S V_0 sinh(V / V_0); None: straight.
     gated: cells of word lines whose drive is zero are switched off (1T1R).
     calibration: see IrDropArray.
     """
@@ -85,7 +86,7 @@ class LineCircuit(Circuit):
         conductances that are negative or not finite, ConvergenceError where curved cells have no solution.
         """
         found = self._operators(g_S)
-        drive, gain = self._factors(found, g_S)
+        drive, gain = self._factors(found, g_S * self.read_gain)
         return found * drive[..., None] * gain[..., None, :]
 
     def currents_S(self, g_S: Floats, drive_rel: Floats) -> Floats:
@@ -150,7 +151,7 @@ class LineCircuit(Circuit):
     def _factors_of(self, g_S: Floats) -> tuple[Floats, Floats]:
         if self.calibration == "none":
             return np.ones(len(g_S)), np.ones(g_S.shape[1])
-        return self._factors(self._operators(g_S), g_S)
+        return self._factors(self._operators(g_S), g_S * self.read_gain)
 
     def _factors(self, found_S: Floats, ideal_S: Floats) -> tuple[Floats, Floats]:
         """Factors of drives [..., row] and gains of columns [..., col] that bring the operator closest to the ideal."""
@@ -205,7 +206,13 @@ class IrDropArray(Array):
         return "active_rows"
 
     def cost(self, device: Device) -> Cost:
-        """Cost of one array; energy per active word line, power with all word lines active."""
+        """Cost of one array; energy per active word line, power with all word lines active.
+
+        Raises ValueError for devices without conductances, or so curved that no simulation means anything.
+        """
+        least_V = self.read_voltage_V / _MOST_CURVED
+        if device.curvature_V is not None and device.curvature_V < least_V:
+            raise ValueError(f"needs device.sinh_V to be at least {least_V:g} V, the read voltage over {_MOST_CURVED}")
         return ohmic_cost(self, self.read_voltage_V, self.cell_area_m2, device)
 
     def unused(self, device: Device) -> tuple[str, ...]:
