@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import mapping
 import xbar
 from xbar import datasets
 from xbar.demo.models import digits_cnn
@@ -25,9 +26,20 @@ def _block(word: str) -> str:
 def test_the_six_lines() -> None:
     images = torch.from_numpy(datasets.load("digits").images[:8])
     names = {"model": digits_cnn(), "example_input": images[:2], "calibration_batches": [images], "inputs": images}
-    exec(_block("xbar.simulate"), names)
+    exec(_block("xbar.load_chip"), names)
     assert names["result"].outputs.shape == (8, 10)
     assert names["report"].energy_J > 0
+
+
+def test_noise() -> None:
+    chip = xbar.load_chip("generic_1t1r")
+    test = datasets.load("digits").first(70)
+    inputs, labels = torch.from_numpy(test.images), torch.from_numpy(test.labels)
+    program = mapping.compile(xbar.quantize(xbar.from_torch(digits_cnn(), inputs[:2]), [inputs], chip), chip)
+    block = _block("xbar.error_sources").replace("n_runs=20", "n_runs=2")
+    names = {"xbar": xbar, "program": program, "inputs": inputs, "labels": labels}
+    exec(block, names)
+    assert len(names["runs"].accuracy(labels).values) == 2
 
 
 def test_exporting_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,6 +153,8 @@ def test_wires_and_levels() -> None:
     assert_allclose(layer.sources["conductance limits"], _mean_square(without - integers), rtol=1e-4)
     assert layer.power("IR drop") > 0
     assert_allclose(layer.sources["IR drop"], _mean_square(simulate(program, x).outputs - without), rtol=1e-3)
+    floats = x @ torch.from_numpy(program.network.layers[0].weight).T
+    assert_allclose(layer.total, _mean_square(simulate(program, x).outputs - floats), rtol=1e-4)
 
 
 def test_drift_counts_with_its_compensation() -> None:

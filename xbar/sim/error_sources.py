@@ -141,7 +141,8 @@ def error_sources(
     """Measure each source of error of each layer on data, as the module says. Some dozens of inputs are enough.
 
     noise, seed: as in `xbar.simulate`. n_runs: over which errors that are random are averaged. layers: names of those
-    to look at, all by default. progress(done, total) hears how many inputs are done (of all runs).
+    to look at, all by default. progress(done, total) hears how many inputs are done (of all runs). Crossbars whose
+    circuit is solved for every input (gated or curved cells on resistive wires) take long: give few inputs.
     Raises DataError for inputs of a wrong shape and unknown layers, ModelError for an ADC range not calibrated.
     """
     if n_runs < 1:
