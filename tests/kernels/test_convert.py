@@ -48,7 +48,7 @@ def _random_case(rng: np.random.Generator, **fixed: Any) -> tuple[Reads, Convert
         factor=rng.integers(-64, 65, n_cols) if whole else rng.normal(size=n_cols),
         max_code=pick("max_code", None, 15, rng.integers(1, 300, n_cols)),
         errors=errors,
-        lsb=pick("lsb", 1.0, rng.uniform(0.5, 2, n_cols)),
+        lsb=pick("lsb", 1.0, rng.uniform(0.5, 2, n_cols), np.repeat(rng.uniform(0.5, 2, n_planes), n_out)),
         sum_scale=2.0 ** int(rng.integers(-6, 1)),
         variance_scale=2.0**-4,
         sigma_lsb=pick("sigma_lsb", 0.0, 0.4),

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from xbar.kernels.normal import BLOCK, normals, normals_plain
+from xbar.kernels.normal import BLOCK, normals, normals_plain, radius_plain, words_plain
 
 KEY = 0x0123456789ABCDEF
 
@@ -39,6 +39,31 @@ def test_a_number_depends_on_key_row_and_column_alone() -> None:
     finally:
         torch.set_num_threads(before)
     assert not np.array_equal(whole, normals(KEY + 1, rows, 300))
+
+
+def test_the_formula_in_float64() -> None:
+    """Of the same words, u and v rounded to float32."""
+    rows = np.arange(4000)
+    h, g = words_plain(KEY, rows, 4)
+    u = ((h >> 1) | 1).astype(np.float32).astype(np.float64) * 2.0**-31
+    v = g.view(np.int32).astype(np.float32).astype(np.float64) * 2.0**-31
+    radius = np.sqrt(-2 * np.log(u))
+    pairs = [radius * np.cos(np.pi * v / 2) * np.where(g & 1, -1, 1), radius * np.sin(np.pi * v / 2)]
+    exact = np.concatenate([part.reshape(len(rows), 4, 1, BLOCK // 2) for part in pairs], axis=2).reshape(len(rows), -1)
+    assert np.abs(normals(KEY, rows, 4 * BLOCK) - exact).max() < 1.5e-6
+
+
+def test_the_radius_of_every_u_is_finite() -> None:
+    """All float32 u from 15/16 to 1, where ln u goes to 0, many of the last octave, and the ends of the others."""
+    octaves = np.array([1 << bit for bit in range(1, 32)], np.uint32)
+    last, octave = np.arange(15 << 28, 1 << 32, 128), np.arange(1 << 31, 15 << 28, 1920)
+    words = np.concatenate([last.astype(np.uint32), octave.astype(np.uint32), octaves, octaves - 1, ~octaves])
+    radius = radius_plain(words)
+    u = ((words >> 1) | 1).astype(np.float32).astype(np.float64) * 2.0**-31
+    assert u.max() == 1
+    assert radius[u == 1].max() == 0
+    assert u.min() == 2.0**-31
+    assert np.abs(radius - np.sqrt(-2 * np.log(u))).max() < 1e-6
 
 
 def _check_moments(x: np.ndarray) -> None:

@@ -15,7 +15,6 @@ from xbar.kernels.lanes import Lanes, Row, splat
 WIDTH = 16
 SILENT, BY_ROW, BY_SUM = range(3)  # what the variance of the noise depends on
 WHOLE, WIDE, IDEAL = range(3)  # codes whose totals float32 holds, other codes, and z itself
-_AHEAD = 4  # vectors of a row that are fetched before they are needed: the next one is that of another row
 _I32, _I64, _F32, _F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
 
 
@@ -117,15 +116,12 @@ class _Conversion:
             b.store((straight + c2 * s * s).value, slot)
         z = Lanes(b, b.load(slot))
         if self.noise == BY_ROW:
-            return z + self.sigmas.load(r) * self.part(self.normals, r, i, near=True)
+            return z + self.sigmas.load(r) * self.part(self.normals, r, i)
         if self.noise == BY_SUM:
             sigma = (self.part(self.variances, r, i) * gain + self.adc_variance).sqrt()
-            return z + sigma * self.part(self.normals, r, i, near=True)
+            return z + sigma * self.part(self.normals, r, i)
         return z
 
-    def part(self, rows: tuple[Row, Any], r: Any, i: Any, near: bool = False) -> Lanes:
-        """Vector i of row r; `near`: known to be in the first cache."""
-        row = rows[0].moved(self.b.mul(r, rows[1]))
-        if not near:
-            row.fetch(self.b.add(i, ir.Constant(_I64, _AHEAD)))
-        return row.load(i)
+    def part(self, rows: tuple[Row, Any], r: Any, i: Any) -> Lanes:
+        """Vector i of row r."""
+        return rows[0].moved(self.b.mul(r, rows[1])).load(i)

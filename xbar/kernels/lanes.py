@@ -138,13 +138,6 @@ class Row:
         value.align = self._align
         return Lanes(self.b, value)
 
-    def fetch(self, index: Any) -> None:
-        """Ask for vector number `index` to be in the cache soon; it need not exist."""
-        raw = self.b.bitcast(self.b.gep(self._pointer, [index]), ir.IntType(8).as_pointer())
-        function_type = ir.FunctionType(ir.VoidType(), [raw.type, _I32, _I32, _I32])
-        fetch = cgutils.get_or_insert_function(self.b.module, function_type, "llvm.prefetch.p0")
-        self.b.call(fetch, [raw, *(ir.Constant(_I32, n) for n in (0, 3, 1))])
-
     def store(self, index: Any, lanes: Lanes) -> None:
         """Write vector number `index`."""
         self.b.store(lanes.value, self.b.gep(self._pointer, [index])).align = self._align

@@ -200,26 +200,35 @@ def normals(key: int, row_id: NDArray[np.integer], n: int) -> NDArray[np.float32
     return out
 
 
-def normals_plain(key: int, row_id: NDArray[np.integer], n: int) -> NDArray[np.float32]:
-    """`normals` in numpy, the same bits."""
+def words_plain(key: int, row_id: NDArray[np.integer], n_blocks: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The two words of every pair of columns, uint32 [row, pair] each, in numpy."""
     low, high = _row_key_plain(key, np.asarray(row_id).astype(np.uint64))
     k0, k1, k2, k3 = (part.astype(np.uint32)[:, None] for k in (low, high) for part in (k, k >> np.uint64(32)))
     m0, m1, m2, m3 = (np.uint32(m) for m in _MULTIPLIERS)
-    n_blocks = -(-n // BLOCK)
     h = k0 + np.arange(n_blocks * PAIRS, dtype=np.uint32) * np.uint32(_STEP)
     h = ((h ^ (h >> 16)) * m0) ^ k1
     h = (h ^ (h >> 15)) * m1
     h ^= h >> 15
     g = (h ^ k2) * m2
-    g = (g ^ (g >> 16)) * m3 + k3
+    return h, (g ^ (g >> 16)) * m3 + k3
 
-    log, sin, cos = (np.array(c, np.float32) for c in (_LOG, _SIN, _COS))
-    bits = ((h >> 1) | 1).astype(np.float32).view(np.int32)
+
+def radius_plain(word: NDArray[np.uint32]) -> NDArray[np.float32]:
+    """sqrt(-2 ln u) in numpy; u is `word` / 2^32, rounded to an odd multiple of 2^-31 and then to float32."""
+    log = np.array(_LOG, np.float32)
+    bits = ((word >> 1) | 1).astype(np.float32).view(np.int32)
     y = 2 - ((bits & 0x7FFFFF) | _ONE).view(np.float32)
     a = y * y * (y * log[5] + log[4]) + (y * log[3] + log[2])
     a = a * (y * y) + (y * log[1] + log[0])
     straight = (bits - (_ONE + (31 << 23))).astype(np.float32) * np.float32(_MINUS_2_LN_2)
-    radius = np.sqrt(straight + a * (y - y * y))
+    return np.sqrt(straight + a * (y - y * y))
+
+
+def normals_plain(key: int, row_id: NDArray[np.integer], n: int) -> NDArray[np.float32]:
+    """`normals` in numpy, the same bits."""
+    n_blocks = -(-n // BLOCK)
+    h, g = words_plain(key, row_id, n_blocks)
+    radius, sin, cos = radius_plain(h), np.array(_SIN, np.float32), np.array(_COS, np.float32)
     v = g.view(np.int32).astype(np.float32) * np.float32(2.0**-31)
     q = v * v
     sine = ((q * q * sin[4] + (q * sin[3] + sin[2])) * (q * q) + (q * sin[1] + sin[0])) * v
