@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xbar.kernels import lines
 from xbar.kernels.drops import drops
 from xbar.kernels.lines import Cells, cell_currents, line_currents
 from xbar.kernels.nodal import nodes_plain
@@ -82,6 +85,23 @@ def test_same_bits_in_any_company_and_on_any_threads(curvature: float) -> None:
             assert np.array_equal(line_currents(cells, drive[::-1])[0][::-1], together)
     finally:
         torch.set_num_threads(threads)
+
+
+def test_vectors_that_occur_again_are_solved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = Cells(10 ** RNG.uniform(-6, -4, (8, 9)), ONE_SIDED, 0.0, True)
+    drive = (RNG.random((6, 8)) < 0.5) * 1.0
+    again = RNG.integers(0, 6, 500)
+    solved: list[int] = []
+    run = lines._run
+
+    def counted(cells: Cells, drive: Floats, known: tuple[Floats, Floats], each: bool) -> Any:
+        solved.append(len(drive))
+        return run(cells, drive, known, each)
+
+    monkeypatch.setattr(lines, "_run", counted)
+    found, _ = line_currents(cells, drive[again])
+    assert np.array_equal(found, line_currents(cells, drive)[0][again])
+    assert max(solved) == len(np.unique(drive, axis=0))
 
 
 def test_the_drops_of_all_driven_are_a_good_start() -> None:

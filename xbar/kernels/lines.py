@@ -22,6 +22,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from xbar.kernels.curves import asinh, sinh
 from xbar.kernels.drops import add_bit_rise, drops, word_drop
 from xbar.kernels.parallel import parallel_for, team
 from xbar.kernels.wires import Wires
@@ -38,7 +39,7 @@ _N_WORK = 10  # arrays of the size of the crossbar
 VECTORS_PER_TASK = 8
 
 
-@njit(cache=True, fastmath={"contract"})
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _residual(current, volts, g, k, lines, f):  # type: ignore[no-untyped-def]
     """f = x(c) + R c - V; any finite number for cells that do not conduct."""
     word_Ohm, bit_Ohm, end = lines
@@ -48,7 +49,7 @@ def _residual(current, volts, g, k, lines, f):  # type: ignore[no-untyped-def]
         f_row, c_row, g_row, v = f[row], current[row], g[row], volts[row]
         if k > 0:
             for j in range(f_row.size):
-                f_row[j] += k * np.arcsinh(c_row[j] / (max(g_row[j], _NONE) * k)) - v
+                f_row[j] += k * asinh(c_row[j] / (max(g_row[j], _NONE) * k)) - v
         else:
             for j in range(f_row.size):
                 f_row[j] += c_row[j] / max(g_row[j], _NONE) - v
@@ -103,17 +104,22 @@ def _conjugate_gradients(root, right, lines, target, most, y, work):  # type: ig
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _slopes(current, g, k, root, weight):  # type: ignore[no-untyped-def]
     """root = S; weight = sqrt(sum_row S^2) of each column."""
     weight[:] = 0
     for row in range(root.shape[0]):
-        for j in range(root.shape[1]):
-            slope = g[row, j]
-            if k > 0 and slope > 0:
-                slope *= np.sqrt(1 + (current[row, j] / (slope * k)) ** 2)
-            root[row, j] = np.sqrt(slope)
-            weight[j] += slope
+        root_row, c_row, g_row = root[row], current[row], g[row]
+        if k > 0:
+            for j in range(root_row.size):
+                z = c_row[j] / (max(g_row[j], _NONE) * k)
+                root_row[j] = g_row[j] * np.sqrt(1 + z * z)
+        else:
+            for j in range(root_row.size):
+                root_row[j] = g_row[j]
+        for j in range(root_row.size):
+            weight[j] += root_row[j]
+            root_row[j] = np.sqrt(root_row[j])
     for j in range(weight.size):
         weight[j] = np.sqrt(weight[j])
 
@@ -169,21 +175,31 @@ def _settle(current, volts, g, k, lines, work):  # type: ignore[no-untyped-def]
     return -1
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath={"contract"}, error_model="numpy")
 def _start(rows, volts, g, k, all_g, known, current):  # type: ignore[no-untyped-def]
     """Currents for the drops of a known case, each scaled to what drives it; those of no drops where none is known."""
     fall, rise = known
-    for j in range(current.shape[1]):
-        driven, whole = 0.0, _NONE
-        for i in range(rows.size):
-            driven += volts[i] * g[i, j]
-        for i in range(all_g.shape[0]):
-            whole += all_g[i, j]
-        for i in range(rows.size):
+    driven, whole = np.zeros(g.shape[1]), np.full(g.shape[1], _NONE)
+    for i in range(all_g.shape[0]):
+        for j in range(whole.size):
+            whole[j] += all_g[i, j]
+    for i in range(rows.size):
+        for j in range(driven.size):
+            driven[j] += volts[i] * g[i, j]
             current[i, j] = volts[i] * g[i, j]
-            if fall.size > 0:
-                across = volts[i] * (1 - fall[rows[i], j]) - driven / whole * rise[rows[i], j]
-                current[i, j] = g[i, j] * (k * np.sinh(across / k) if k > 0 else across)
+    if fall.size == 0:
+        return
+    for j in range(driven.size):
+        driven[j] /= whole[j]
+    for i in range(rows.size):
+        c_row, g_row, fall_row, rise_row, v = current[i], g[i], fall[rows[i]], rise[rows[i]], volts[i]
+        for j in range(c_row.size):
+            c_row[j] = v * (1 - fall_row[j]) - driven[j] * rise_row[j]
+        if k > 0:
+            for j in range(c_row.size):
+                c_row[j] = k * sinh(c_row[j] / k)
+        for j in range(c_row.size):
+            c_row[j] *= g_row[j]
 
 
 @njit(cache=True)
@@ -249,12 +265,15 @@ class Cells(NamedTuple):
 def line_currents(cells: Cells, drive: Floats) -> tuple[Floats, Ints]:
     """Column currents [vector, col] for word line voltages `drive` [vector, row], and iterations (-1: none found).
 
-    A vector's result does not depend on the others: each starts from the drops with all word lines at 1 V.
+    A vector's result does not depend on the others: each starts from the drops with all word lines at 1 V. Vectors
+    that occur several times, which pulses of one bit often do, are solved once.
     """
     all_driven = cells._replace(gated=False)
     known = drops(cell_currents(all_driven, np.ones(len(cells.g_S)))[0], cells.wires)
-    currents, _, iterations = _run(cells, drive, known, False)
-    return currents, iterations
+    as_bytes = np.ascontiguousarray(drive, np.float64).view(np.dtype((np.void, 8 * drive.shape[1])))[:, 0]
+    _, first, place = np.unique(as_bytes, return_index=True, return_inverse=True)
+    currents, _, iterations = _run(cells, drive[first], known, False)
+    return currents[place], iterations[place]
 
 
 def cell_currents(cells: Cells, drive: Floats) -> tuple[Floats, int]:
