@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xbar.result import UNUSED
-from xbar.tables.errors import error_table
+from xbar.tables.errors import ErrorTable
 from xbar.tables.look import RIGHT, narrow_table, title
 from xbar.units import duration, si
 
@@ -42,7 +42,7 @@ def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
         yield _adc(outcome.adc)
         yield Text(outcome.adc.summary(), style="dim")
     if outcome.errors is not None:
-        yield from error_table(outcome.errors)
+        yield ErrorTable(outcome.errors)
     yield title("area and energy per inference by part, by layer and by level; each sums to the same total")
     for key in ("part", "layer", "level"):
         yield _bill(report, key)
