@@ -42,8 +42,8 @@ class ErrorTable:
         runs = f", {self._errors.n_runs} runs" if self._errors.n_runs > 1 else ""
         yield Text(
             f"{self._errors.n_inputs} inputs{runs}. Layers get the activations of the integer network, so that no "
-            "error reaches the next. Errors interact: sum / total is the sum of the separate error powers over that of all "
-            "together.",
+            "error reaches the next. Errors interact: sum / total is the sum of the separate error powers over that of "
+            "all together.",
             style="dim",
         )
 
