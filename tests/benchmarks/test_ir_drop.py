@@ -95,7 +95,7 @@ def test_faster_than_badcrossbar() -> None:
 def test_faster_than_badcrossbar_on_a_busy_machine_too() -> None:
     first, more = _times_faster_than_badcrossbar(1)
     assert first >= 5
-    assert more >= 250
+    assert more >= 100  # finding the operator anew each time would be some 50
 
 
 def _small_arrays(n_arrays: int, shape: tuple[int, int]) -> tuple[float, float]:
