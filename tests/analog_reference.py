@@ -29,7 +29,7 @@ def analog_reference(
         top = 2**bits - 1
         lsb = full_scale / top if full_scale is not None and full_scale > top else 1.0
         level = np.floor(y / lsb + 0.5)
-        saturations[slot] += int(level > top)
+        saturations[slot] += int(level > top or level < 0)
         return float(min(max(level, 0), top) * lsb)
 
     for digit, weight in pulses_of(x, layer):

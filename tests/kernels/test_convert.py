@@ -125,8 +125,8 @@ def test_by_hand() -> None:
 
 def test_errors_of_converters() -> None:
     adc = converters([(0, 3, 0, 0)], 1, 255, errors=[(-2, 1, 0), (0, 1.5, 0), (1, 1, 0.01)], lsb=0.5)
-    # y = 2, 20, 20: 0 (never below), 30, 1 + 20 + 4
-    assert _one_row([0.5, 10, 10], adc) == ([0, 30, 25], [0, 0])
+    # y = 2, 20, 20: 0 (below: counted), 30, 1 + 20 + 4
+    assert _one_row([0.5, 10, 10], adc) == ([0, 30, 25], [1, 0])
 
 
 def test_an_ideal_converter_neither_rounds_nor_clips() -> None:

@@ -88,6 +88,8 @@ def test_real_cells_equal_the_plain_twin(seed: int, low_rel: float) -> None:
         wanted, saturations = analog_reference(layer, chip, cells, strips, x)
         got, counts = multiply_analog(prepare_analog(layer, chip, noise, Draw(seed)), x, 0)
         off = np.abs(got.numpy() - wanted) > 1e-4 * (np.abs(wanted).max() + 1)
+        code = np.abs(prepare_analog(layer, chip, noise, Draw(seed)).blocks[0].adc.factor).max() * 2**layer.input_bits
+        assert np.abs(got.numpy() - wanted).max() <= 2 * code + 1e-4 * np.abs(wanted).max()
         assert off.sum() <= max(2, 0.03 * off.size)  # the grid of the cells may put a sum on the other side of an edge
         assert np.abs(np.array([*counts.saturations, counts.unit_saturations]) - saturations).max() <= 2
 
@@ -260,3 +262,19 @@ def test_curved_cells_have_their_conductance_at_the_read_voltage() -> None:
     curved = weak.model_copy(update={"device": weak.device.model_copy(update={"sinh_V": 0.1})})
     got = _outputs(layer, curved, NoiseModel(), x)[:, 0]
     assert got == pytest.approx(ideal, abs=1e-4 * np.abs(ideal).max())
+
+
+def test_read_noise_behind_wires_is_close_to_that_of_cells_read_one_by_one() -> None:
+    """Brute force: every cell's conductance is drawn anew for every read, and the circuit solved for each."""
+    rng = np.random.default_rng(0)
+    layer = layer_program(rng.integers(-7, 8, (1, 24, 2)), weight_bits=4, cell_bits=3, input_bits=1, adc=IDEAL)
+    chip, n = _wired(layer, word_line_Ohm=40.0, bit_line_Ohm=40.0), 4000
+    circuit, x = chip.crossbar.circuit(chip.device), rng.integers(0, 2, 24)
+    noise = _noise(read={"kind": "white", "sigma_rel": 0.05, "relative_to": "value"})
+    got = _outputs(layer, chip, noise, np.tile(x, (n, 1, 1)).astype(np.uint8))[:, 0]
+    g = (1e-6 + layer.cells[:, 0] * (0.9e-5 / 7)).transpose(1, 2, 0).reshape(24, -1)  # columns as they lie
+    drawn = g * (1 + 0.05 * rng.standard_normal((n, *g.shape)))
+    sums = np.einsum("r,nrc->nc", x.astype(float), circuit.effective_S(drawn)) / (0.9e-5 / 7)
+    ratio = got.std(axis=0) / (sums[:, 0::2] - sums[:, 1::2]).std(axis=0)
+    assert (ratio > 0.95).all()
+    assert (ratio < 1.15).all()

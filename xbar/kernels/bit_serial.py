@@ -216,9 +216,11 @@ def bit_serial(
 
         out += sum_pulse weight_pulse sum_col factor code(sum_line bit cells + read noise),
 
-    and codes above the largest to `saturations`, int64 [slice]. weight: [pulse], of bit 0 to the highest, which for
-    two's complement is negative. first_id: number of the first pulse of the first vector; the noise of pulse p of
-    vector v is that of first_id + v n_pulses + p. keep_silent: convert pulses without an active line as well.
+    and the number of codes below 0 or above the largest to `saturations`, int64 [slice].
+
+    weight: [pulse], of bit 0 to the highest, which for two's complement is negative. first_id: number of the first
+    pulse of the first vector; the noise of pulse p of vector v is that of first_id + v n_pulses + p. keep_silent:
+    convert pulses without an active line as well.
     """
     counts = np.zeros((min(_MAX_TASKS, -(-len(x) // _VECTORS)), len(saturations)), np.int64)
     _serial_all(team(), x, weight, first_id, keep_silent, cols, adc, np.uint64(key), out, counts)

@@ -261,8 +261,8 @@ def convert(reads: Reads, adc: Converters, key: int, out: NDArray[np.float64], s
 
         out[vector] += sum_run factor * sum_row weight * code,
 
-    rows and runs in their order, so that the result is the same bits for any number of threads. Codes above the
-    largest are counted in `saturations`, int64 [slice]. key: 64 bits.
+    rows and runs in their order, so that the result is the same bits for any number of threads. Codes below 0
+    or above the largest are counted in `saturations`, int64 [slice]. key: 64 bits.
     """
     noise = SILENT
     if reads.variances is not None:
@@ -302,7 +302,8 @@ def convert_plain(
     if not adc.ideal:
         rounded = np.floor(z)
         for first, last, s_index, _, _ in adc.runs:
-            saturations[s_index] += np.count_nonzero(rounded[:, first:last] > top[first:last])
+            part = rounded[:, first:last]
+            saturations[s_index] += np.count_nonzero((part > top[first:last]) | (part < 0))
         codes = np.clip(rounded, 0, top)
     totals = np.zeros((len(out), n))
     np.add.at(totals, reads.vector, codes.astype(np.float64) * reads.weight[:, None])  # one row after the other

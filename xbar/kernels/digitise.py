@@ -34,7 +34,7 @@ def digitise(
     adc: addresses of c0, c1, c2, gain, max_code, float32 [col], and of alike, int32 [col / WIDTH]: 1 where `gain` is
     that of the WIDTH columns before (which must not be others than those of this call).
     totals: addresses of float32 [col], for WHOLE codes, and of float64 [col], for others.
-    over: address of int32 [col], which becomes one less for every code above its largest.
+    over: address of int32 [col], which becomes one less for every code below 0 or above its largest.
     """
     whole = types.intp
     pair, three, six = (types.UniTuple(whole, n) for n in (2, 3, 6))
@@ -89,7 +89,8 @@ class _Conversion:
                 z = self.analog(row.index, i, (c0, c1, c2), gain)
                 if self.codes != IDEAL:
                     z = z.floor()
-                    b.store((Lanes(b, b.load(count)) + z.over(max_code)).value, count)
+                    beyond = z.over(max_code) + (z * -1.0).over(0.0)  # either end of the range
+                    b.store((Lanes(b, b.load(count)) + beyond).value, count)
                     z = z.bits().at_least(0).at_most(max_code.bits()).as_float()  # from 0 up, bits are in order
                 by = self.of_row(self.weight, row.index)
                 term = z * by if self.codes == WHOLE else z.to_double() * by.to_double()

@@ -75,9 +75,9 @@ class Lanes:
         """Copies of the sign bit come in from the left."""
         return self._new(self.b.ashr(self.value, self._other(bits)))
 
-    def over(self, other: Lanes) -> Lanes:
+    def over(self, other: Lanes | float) -> Lanes:
         """-1 where a float is above the other, else 0."""
-        above = self.b.fcmp_ordered(">", self.value, other.value)
+        above = self.b.fcmp_ordered(">", self.value, self._other(other))
         return self._new(self.b.sext(above, self._of(_I32)))
 
     def at_least(self, other: Lanes | int) -> Lanes:

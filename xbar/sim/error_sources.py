@@ -6,7 +6,7 @@ crossbars; the *base* are the chip's real cells without noise, with ideal ADCs a
 
     quantization         integer product - float product
     conductance limits   base - integer product: the levels that the devices have
-    ADC                  base and the chip's ADCs - base: rounding, and saturation, that by currents of HRS included
+    ADC                  all but errors of ADCs - the same with ideal ADCs: rounding, and saturation at both ends
     IR drop              base and the chip's wires (and the cells' I-V law) - base
     an effect of noise   base and the effect - base; errors of ADCs: with the ADCs, less base with the ADCs
     total                everything at once - float product
@@ -173,14 +173,15 @@ def _errors(name: str, tally: Tally, sources: tuple[Source, ...]) -> LayerErrors
 
 def _sources_of(program: Program, noise: NoiseModel) -> Iterator[Source]:
     """What can go wrong on this chip, in the order in which it happens, and all together at the end."""
-    chip, base = program.chip, Crossbars()
+    chip, base, everything = program.chip, Crossbars(), tuple(noise.effects)
+    others = tuple(name for name in everything if name not in noise.of_adcs)
     has_adcs = any(layer.adc.bits is not None for layer in program.layers)
     has_wires = chip.crossbar.circuit(chip.device) is not None
     yield Source("quantization", "integer", "float")
     fixed = [
         (chip.device.range_S is not None, Source("conductance limits", base, "integer")),
         (has_wires, Source("IR drop", Crossbars(wires=True), base)),
-        (has_adcs, Source("ADC", Crossbars(adcs=True), base)),
+        (has_adcs, Source("ADC", Crossbars(True, has_wires, others), Crossbars(False, has_wires, others))),
     ]
     yield from (source for exists, source in fixed if exists)
     names = {"quantization", TOTAL, *(source.name for _, source in fixed)}
@@ -188,7 +189,7 @@ def _sources_of(program: Program, noise: NoiseModel) -> Iterator[Source]:
         adcs = effect in noise.of_adcs
         name = f"{effect} (noise)" if effect in names else effect
         yield Source(name, Crossbars(adcs, False, (effect,)), Crossbars(adcs))
-    yield Source(TOTAL, Crossbars(has_adcs, has_wires, tuple(noise.effects)), "float")
+    yield Source(TOTAL, Crossbars(has_adcs, has_wires, everything), "float")
 
 
 def _chosen(program: Program, layers: Sequence[str] | None) -> tuple[int, ...]:
