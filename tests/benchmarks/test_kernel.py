@@ -85,14 +85,14 @@ def _times_faster_than_torch(encoding: str, bits: int, n_runs: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", range(3, 10))
-def test_ten_times_faster_than_products_with_clamps(bits: int) -> None:
-    assert _times_faster_than_torch("differential", bits, 15) >= 10
+def test_seven_times_faster_than_products_with_clamps(bits: int) -> None:
+    assert _times_faster_than_torch("differential", bits, 15) >= 7
 
 
 @pytest.mark.parametrize("bits", [3, 8])
 def test_a_kernel_that_lost_its_speed_is_noticed_on_a_busy_machine_too(bits: int) -> None:
-    """The bar of 10 is for a quiet machine (`make slow`); here a loss by a factor of two fails."""
-    assert _times_faster_than_torch("differential", bits, 5) >= 5
+    """The bar of 7 is for a quiet machine (`make slow`); here a loss by a factor of two fails."""
+    assert _times_faster_than_torch("differential", bits, 5) >= 4
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
-"""The popcount kernel against its plain twin, on the packed cells of random layers."""
+"""The clipping kernel against its plain twin, on the cells of random layers."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def test_equals_its_twin_for_any_number_of_threads(rows: int, cell_bits: int, da
         for blocks in prepared.blocks:
             packed = pack_pulses(x, blocks.pair_group, blocks.pair_rows, blocks.n_words, 8, prepared.digit)
             routes = route_pulses(packed.n_active, blocks.n_safe, prepared.pulse_bits)
-            ours = np.zeros((70, 1, 1 + len(prepared.slots), 48), np.int64)
+            ours = np.zeros((70, 1, 1 + len(prepared.slots), 64), np.int64)
             theirs, wide = ours.copy(), ours.copy()
             common = (packed.words, routes.send, routes.active, prepared.digit, blocks.packed)
             saturations = clip_codes(*common, False, ours)
@@ -45,3 +47,29 @@ def test_equals_its_twin_for_any_number_of_threads(rows: int, cell_bits: int, da
             assert saturations[1] > 0
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("cell_bits", [2, 8])
+def test_columns_of_many_thousand_rows(cell_bits: int) -> None:
+    """257 words of 32 rows: more than 16 bits hold."""
+    weight = np.full((1, 8223, 3), 127)
+    weight[0, 0] = [0, 63, 1]
+    x = np.full((2, 1, 8223), 255, np.uint8)
+    n_slices = layer_program(weight, cell_bits=cell_bits).n_slices
+    adc = AdcSetting("clip", (20,) * n_slices, None, None)
+    layer = layer_program(weight, cell_bits=cell_bits, rows=8223, adc=adc)
+    prepared = prepare(dataclasses.replace(layer, adc=dataclasses.replace(adc, bits=(10,) * n_slices)))
+    (blocks,) = prepared.blocks
+    packed = pack_pulses(x, blocks.pair_group, blocks.pair_rows, blocks.n_words, 8, prepared.digit)
+    send = np.full(packed.words.shape[:2], 255, np.uint32)
+    for bits in (10, 20):  # the cells are packed as for 10 bits: with 20 nothing is clipped
+        wider = blocks.packed._replace(
+            max_code=np.full(n_slices, 2**bits - 1), narrow=np.zeros_like(blocks.packed.narrow)
+        )
+        ours = np.zeros((2, 1, 1, 32), np.int64)
+        theirs = ours.copy()
+        common = (packed.words, send, send, prepared.digit, wider)
+        saturations = clip_codes(*common, False, ours)
+        np.testing.assert_array_equal(saturations, clip_codes_plain(*common, theirs))
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(ours[0, 0, 0, :3], 255 * weight[0].sum(axis=0))

@@ -21,11 +21,6 @@ def test_digits_of_signed_inputs_end_with_the_sign_pulse() -> None:
     assert pulses.digit_table(8, True, 3).tolist() == [[0, 3, 1], [3, 3, 8], [6, 1, 64], [7, 1, -128]]
 
 
-@pytest.mark.parametrize(("n_rows", "n_words"), [(1, 1), (32, 1), (33, 2), (64, 2), (65, 4), (128, 4), (129, 8)])
-def test_blocks_take_1_or_2_words_or_a_multiple_of_4(n_rows: int, n_words: int) -> None:
-    assert pulses.padded_words(n_rows) == n_words
-
-
 @pytest.mark.parametrize(("bits", "signed", "dac"), CASES)
 def test_packing_and_routing_equal_their_twins(bits: int, signed: bool, dac: int) -> None:
     x, table = _inputs(bits, signed), pulses.digit_table(bits, signed, dac)

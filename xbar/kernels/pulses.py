@@ -39,12 +39,6 @@ def digit_table(input_bits: int, signed: bool, dac_bits: int) -> NDArray[np.int6
     return np.array(rows, np.int64).reshape(-1, 3)
 
 
-def padded_words(n_rows: int) -> int:
-    """Words of 32 rows for a block of `n_rows`: 1, 2 or a multiple of 4."""
-    n_words = -(-n_rows // 32)
-    return n_words if n_words <= 2 else -(-n_words // 4) * 4
-
-
 class Packed(NamedTuple):
     """Bit-packed inputs of some (group, block) pairs.
 

@@ -1,4 +1,4 @@
-"""A layer made ready to run: what no ADC can clip becomes one integer matrix, the rest is packed into bits.
+"""A layer made ready to run: what no ADC can clip becomes one integer matrix, the rest is packed.
 
 The split is exact and per (plane, row block, column): with digits up to d, a column whose cells sum to S can reach d*S,
 and where the ADC holds that, digitising changes nothing. For what is left, a pulse with n active word lines can reach
@@ -13,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xbar.errors import ModelError
-from xbar.kernels.clip import PackedCells, word_chunk
-from xbar.kernels.pulses import digit_table, padded_words
-from xbar.kernels.tile import LANES
+from xbar.kernels.clip import PackedCells
+from xbar.kernels.pulses import digit_table
+from xbar.kernels.tile import LANES, PART_BITS, ROWS_PER_STEP
 from xbar.program import AdcSetting, LayerProgram
 from xbar.sim.product import ExactProduct
 
 _NEVER = 2**31 - 1  # a limit that nothing reaches
 _DENSE = 0.75  # share of risky columns from which all columns of a plane are packed, side by side
+_LOOK_UP_COST, _CLIP_COST = 0.6, 8  # of a column in the kernel, in multiply-adds of a matrix product (measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class RiskyBlocks:
 
     pair_group: [pair]; pair_rows: [pair, 2]; n_safe: [pair, pulse], see above.
     unit_coef: int64 [pair, col], 0 where the unit column of the pair cannot clip; None where none can.
-    pulse_cost: [pair] vector instructions times 16 lanes that one pulse costs in the kernel.
+    pulse_cost: [pair] what one pulse costs in the kernel, in multiply-adds of a matrix product.
     """
 
     pair_group: NDArray[np.int64]
@@ -189,7 +190,7 @@ def _pack_blocks(
     for group in range(layer.groups):
         for block in range(len(edges) - 1):
             if risky[:, group, block].any() or not unit_safe[block]:
-                by_words.setdefault(padded_words(edges[block + 1] - edges[block]), []).append((group, block))
+                by_words.setdefault(-(-(edges[block + 1] - edges[block]) // 32), []).append((group, block))
     result = []
     for n_words, pairs in sorted(by_words.items()):
         packed, work = _pack_cells(layer, risky, adc, pairs, n_words)
@@ -216,7 +217,7 @@ def _pack_cells(
     """The kernel's arrays for the risky columns of some blocks; the work of one pulse in clipping slices, by pair."""
     slots = np.cumsum(adc.rounded) * adc.rounded
     cells, factors, columns, jobs = [], [], [], []
-    pair_first, words, work = [0], 0, np.zeros(len(pairs))
+    pair_first, n_bytes, work = [0], 0, np.zeros(len(pairs))
     for pair, (group, block) in enumerate(pairs):
         first, last = layer.row_edges[block], layer.row_edges[block + 1]
         for plane, s in enumerate(layer.plane_slice):
@@ -228,25 +229,32 @@ def _pack_cells(
             scale = 1 if adc.rounded[s] else 1 << (layer.cell_bits * s)
             spare = n_tiles * LANES - len(chosen)
             levels = layer.cells[plane, group, first:last][:, chosen]
-            bits = max(1, int(levels.max()).bit_length())
-            cells.append(_tiles(levels, bits, n_words, spare))
-            words += cells[-1].size
+            n_parts = max(1, -(-int(levels.max()).bit_length() // PART_BITS))
+            cells.append(_tiles(levels, n_parts, n_words, spare))
             factors.append(np.pad(layer.plane_sign[plane, block, group, chosen].astype(np.int64) * scale, (0, spare)))
             columns.append(np.pad(chosen, (0, spare)))
-            jobs.append((dense, s, slots[s], n_tiles, bits, words - cells[-1].size))
-            work[pair] += 0 if adc.rounded[s] else n_tiles * LANES * (2.0 * n_words * bits + 6)
+            largest = int(levels.sum(axis=0, dtype=np.int64).max())
+            top_code = int(adc.max_code[s])
+            total = min(largest, top_code) << layer.input_bits
+            narrow = layer.dac_bits == n_parts == 1 and max(largest, top_code, total, scale) < 2**15
+            narrow = narrow and not adc.rounded[s]
+            jobs.append((dense, s, slots[s], n_tiles, n_parts, n_bytes, narrow))
+            n_bytes += cells[-1].size
+            look_ups = n_words * (32 // ROWS_PER_STEP) * n_parts
+            work[pair] += 0 if adc.rounded[s] else n_tiles * LANES * (_LOOK_UP_COST * look_ups + _CLIP_COST)
         pair_first.append(len(jobs))
-    table = np.array(jobs, np.int64).reshape(-1, 6)
+    table = np.array(jobs, np.int64).reshape(-1, 7)
     safe_full_scale = np.maximum(adc.full_scale, 1)
     packed = PackedCells(
-        cells=_aligned(np.concatenate([c.ravel() for c in cells] or [np.zeros(0, np.uint32)])),
+        cells=np.concatenate([*(c.ravel() for c in cells), np.zeros(0, np.uint8)]),
         lane_factor=np.concatenate([*factors, np.zeros(0, np.int64)]).reshape(-1, LANES),
         columns=np.concatenate([*columns, np.zeros(0, np.int64)]).reshape(-1, LANES),
         dense=np.ascontiguousarray(table[:, 0]),
+        narrow=np.ascontiguousarray(table[:, 6]),
         job_slice=np.ascontiguousarray(table[:, 1]),
         job_slot=np.ascontiguousarray(table[:, 2]),
-        job_bits=np.ascontiguousarray(table[:, 4]),
-        job_word=np.ascontiguousarray(table[:, 5]),
+        job_parts=np.ascontiguousarray(table[:, 4]),
+        job_start=np.ascontiguousarray(table[:, 5]),
         job_first=np.concatenate([[0], np.cumsum(table[:, 3])]).astype(np.int64),
         pair_first=np.array(pair_first, np.int64),
         pair_group=np.array([g for g, _ in pairs], np.int64),
@@ -259,20 +267,8 @@ def _pack_cells(
     return packed, work
 
 
-def _tiles(cells: NDArray[np.uint8], cell_bits: int, n_words: int, spare: int) -> NDArray[np.uint32]:
-    """Cells [row, col] as bits: uint32 [tile, word chunk, cell bit from the top, word in chunk, lane]."""
-    chunk = word_chunk(n_words)
+def _tiles(cells: NDArray[np.uint8], n_parts: int, n_words: int, spare: int) -> NDArray[np.uint8]:
+    """Cells [row, col] in tiles: uint8 [tile, part, row, lane], padded with empty rows and columns."""
     padded = np.pad(cells, ((0, n_words * 32 - len(cells)), (0, spare)))
-    bits = (padded >> np.arange(cell_bits - 1, -1, -1, dtype=np.uint8)[:, None, None]) & 1
-    as_bytes = np.packbits(np.ascontiguousarray(bits.swapaxes(1, 2)), axis=2, bitorder="little")
-    words = as_bytes.view("<u4").astype(np.uint32)  # [cell bit, col, word]
-    split = words.reshape(cell_bits, -1, LANES, n_words // chunk, chunk)
-    return np.ascontiguousarray(split.transpose(1, 3, 0, 4, 2))
-
-
-def _aligned(values: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """A copy that starts at a cache line."""
-    room = np.empty(values.size + LANES, np.uint32)
-    start = (-room.ctypes.data // 4) % LANES
-    room[start : start + values.size] = values
-    return room[start : start + values.size]
+    parts = (padded >> (PART_BITS * np.arange(n_parts, dtype=np.uint8))[:, None, None]) & ((1 << PART_BITS) - 1)
+    return np.ascontiguousarray(parts.reshape(n_parts, len(padded), -1, LANES).transpose(2, 0, 1, 3))

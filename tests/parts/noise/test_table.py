@@ -127,7 +127,7 @@ def test_a_chip_wants_a_level_for_each_of_its_cells(tmp_path: Path) -> None:
     assert Chip.from_dict(json.loads(json.dumps(chip.to_dict()))) == chip
     with pytest.raises(ConfigError) as caught:
         load_chip("generic_1t1r", {"device.cell_bits": 3}, noise=path)
-    assert "noise.effects.programming: must have as many levels as the cells, 8, not 4" in str(caught.value)
+    assert "mine.yaml:2: effects.programming: must have as many levels as the cells, 8, not 4" in str(caught.value)
 
 
 def test_csv_of_noise_within_a_chip_is_beside_the_chip(tmp_path: Path) -> None:
