@@ -78,7 +78,7 @@ def converters(
     errors: ArrayLike = (0.0, 1.0, 0.0),
     lsb: ArrayLike = 1.0,
     sum_scale: float = 1.0,
-    variance_scale: float = 1.0,
+    variance_scale: ArrayLike = 1.0,
     sigma_lsb: float = 0.0,
 ) -> Converters:
     """Fold scales and errors of ADCs into the coefficients of `Converters`.
@@ -87,8 +87,8 @@ def converters(
     ascending order.
     factor: [col] or one number, weight of a code. max_code: [col] or one number; None: an ideal ADC.
     errors: [col, 3] or [3], c0, c1, c2 of code = round(c0 + c1 y + c2 y^2 + sigma xi) for a sum of y LSB.
-    lsb: [col] or one number, in the unit of a sum; sum_scale, variance_scale: grid steps of sums and variances in that
-    unit and in its square. sigma_lsb: sigma of every conversion.
+    lsb: [col] or one number, in the unit of a sum; sum_scale, variance_scale: grid steps of sums and variances (of
+    these by column, too) in that unit and in its square. sigma_lsb: sigma of every conversion.
     """
     table = np.array(runs, np.int64)
     table = np.pad(table, ((0, 0), (0, 5 - table.shape[1])))
@@ -102,7 +102,7 @@ def converters(
     c0, c1, c2 = np.broadcast_to(np.asarray(errors, np.float64), (n_cols, 3)).T
     ideal = max_code is None
     steps = sum_scale / np.asarray(lsb, np.float64)
-    gain = column(variance_scale / np.square(np.asarray(lsb, np.float64)))
+    gain = column(np.asarray(variance_scale) / np.square(np.asarray(lsb, np.float64)))
     by_vector = gain.reshape(-1, WIDTH)
     alike = np.concatenate([[False], (by_vector[1:] == by_vector[:-1]).all(axis=1)])
     alike[:: _CHUNK // WIDTH] = False

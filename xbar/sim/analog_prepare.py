@@ -18,11 +18,11 @@ from xbar.sim.cells import (
     Draw,
     RealCells,
     Strip,
+    attenuation,
     by_crossbar,
     physical,
     read_variance,
     realise,
-    scaled,
     strips_of,
     wired,
 )
@@ -39,12 +39,6 @@ def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Dra
     effective = cells
     if circuit is not None and range_S is not None:
         effective = wired(cells, strips, range_S[1], circuit)
-        # A cell's noise is attenuated as its signal alone would be. With other lines driven it sees less voltage, so
-        # that this is an upper estimate: 1.05 to 1.1 times the standard deviation where wires take a fifth of the
-        # signal, 1.3 where they take half.
-        if variance is not None:
-            kept = scaled(effective, lambda e, g: np.divide(e, g, out=np.ones_like(g), where=g > 0), cells)
-            variance = scaled(variance, lambda v, ratio: v * ratio**2, kept)
     gains = driver_gains(layer, noise, draw)
     blocks = []
     for first, last in zip(layer.row_edges, layer.row_edges[1:], strict=False):
@@ -54,7 +48,8 @@ def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Dra
             circuits: tuple[StripCircuit, ...] = ()
             if circuit is not None and range_S is not None and not circuit.is_linear:
                 circuits = columns.circuits(cells, circuit, range_S[1])
-            blocks.append(columns.block(effective, variance, gains[group, first:last], circuits, noise, draw))
+            drive = gains[group, first:last]
+            blocks.append(columns.block(cells, effective, variance, drive, circuits, noise, draw))
     return AnalogLayer(
         layer=layer,
         digit=digit_table(layer.input_bits, layer.input_signed, layer.dac_bits),
@@ -83,24 +78,31 @@ class _Columns:
     def block(
         self,
         cells: RealCells,
+        effective: RealCells,
         variance: RealCells | None,
         gains: Floats,
         circuits: tuple[StripCircuit, ...],
         noise: NoiseModel,
         draw: Draw,
     ) -> RowBlock:
-        """The row block of these effective conductances."""
+        """The row block of cells that have these conductances, and wires that make of them these effective ones."""
         top = self.layer.top_digit
-        weights = self._matrix(cells) * (gains[:, None] / self.step_rel)
-        spread, common = None, None
+        weights = self._matrix(effective) * (gains[:, None] / self.step_rel)
+        spread, common, kept = None, None, np.ones(1)
         if variance is not None:
-            of_cells = self._stacked(variance) * (gains[:, None] / self.step_rel) ** 2
+            # A cell's noise is attenuated as its signal alone would be. With other lines driven it sees less voltage,
+            # so that this is an upper estimate: 1.1 times the standard deviation where wires take a fifth of the
+            # signal, 1.3 where they take half.
+            row, kept, kept_of_references = self._attenuation(cells, effective)
+            seen = (row * gains / self.step_rel)[:, None] ** 2
+            of_cells = self._stacked(variance)
             if (of_cells == of_cells[:, :1]).all():
                 of_cells = of_cells[:, :1]
-            spread = Grid.of(of_cells, top**2)
+            else:
+                of_cells, kept = of_cells * kept**2, np.ones(1)
+            spread = Grid.of(of_cells * seen, top**2)
             if variance.reference:
-                of_references = np.stack([variance.reference[i] for i in self.own], axis=1)
-                common = Grid.of(of_references * (gains[:, None] / self.step_rel) ** 2, top**2)
+                common = Grid.of(self._references(variance) * kept_of_references**2 * seen, top**2)
         names = (self.layer.name, self.row_block, self.group)
         factor = self._factor()
         baseline = None
@@ -123,7 +125,7 @@ class _Columns:
                 None if common is None else common.values,
                 0.0 if common is None else common.step / grid.step**2,
             ),
-            adc=self._adc(noise, draw, factor, grid.step, 1.0 if spread is None else spread.step),
+            adc=self._adc(noise, draw, factor, grid.step, kept**2 * (1.0 if spread is None else spread.step)),
             unit_of=self._unit_of(),
             unit_coef=None if self.layer.unit_coef is None else self.layer.unit_coef[self.row_block, self.group] * 1.0,
             baseline=baseline,
@@ -139,9 +141,23 @@ class _Columns:
     def _matrix(self, cells: RealCells) -> Floats:
         """Main and unit columns, less the reference column of their strip."""
         stacked = self._stacked(cells)
-        if not cells.reference:
-            return stacked
-        return stacked - np.stack([cells.reference[i] for i in self.own], axis=1)[:, self.col_strip]
+        return stacked - self._references(cells)[:, self.col_strip] if cells.reference else stacked
+
+    def _references(self, cells: RealCells) -> Floats:
+        """Reference columns [row, strip]."""
+        return np.stack([cells.reference[i] for i in self.own], axis=1)
+
+    def _attenuation(self, cells: RealCells, effective: RealCells) -> tuple[Floats, Floats, Floats]:
+        """What wires leave of signals: factors of the rows, of main and unit columns, and of reference columns."""
+        if effective is cells:
+            return np.ones(1), np.ones(1), np.ones(1)
+        both = [
+            np.concatenate([self._stacked(c), *([self._references(c)] if c.reference else [])], axis=1)
+            for c in (cells, effective)
+        ]
+        row, col = attenuation(*both)
+        n = len(self.col_strip)
+        return row, col[:n], col[n:]
 
     def _unit_of(self) -> NDArray[np.int64] | None:
         if not self.units:
@@ -162,7 +178,7 @@ class _Columns:
         scale = 2.0 ** (self.layer.cell_bits * np.array(self.layer.plane_slice))
         return self.layer.plane_sign[:, self.row_block, self.group] * scale[:, None]
 
-    def _adc(self, noise: NoiseModel, draw: Draw, factor: Floats, sum_step: float, variance_step: float) -> Converters:
+    def _adc(self, noise: NoiseModel, draw: Draw, factor: Floats, sum_step: float, variance_step: Floats) -> Converters:
         """How the columns are digitised, from sums and variances in grid steps."""
         layer, n = self.layer, self.n_cols
         adc = Digitiser.of(layer.adc, layer.n_slices, layer.name)

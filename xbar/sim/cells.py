@@ -7,7 +7,6 @@ planes over one row block. Every strip has a unit column (offset encodings) and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +19,9 @@ from xbar.program import Block, LayerProgram
 from xbar.rng import generator
 
 Rows = tuple[int, int]
+
+_OFF = 1e-3  # share of the mean square below which the conductances of a line say little
+_TURNS = 5
 
 
 @dataclass(frozen=True)
@@ -184,11 +186,23 @@ def read_variance(cells: RealCells, noise: NoiseModel) -> RealCells | None:
     return RealCells(variance(cells.main), tuple(map(variance, cells.unit)), tuple(map(variance, cells.reference)))
 
 
-def scaled(cells: RealCells, change: Callable[[Floats, Floats], Floats], other: RealCells) -> RealCells:
-    """`change(cells, other)` for the main, unit and reference cells."""
-    return RealCells(
-        change(cells.main, other.main),
-        tuple(change(a, b) for a, b in zip(cells.unit, other.unit, strict=True)),
-        tuple(change(a, b) for a, b in zip(cells.reference, other.reference, strict=True)),
-        cells.decay,
-    )
+def attenuation(g: Floats, effective: Floats) -> tuple[Floats, Floats]:
+    """What wires leave of the signal of a cell: factors of its row and of its column, effective = g row col.
+
+    Least squares of the conductances, in turns. The ratio of a single cell would say nothing: what is seen of a cell
+    that is off is mostly the current of ways around it. Lines without a conducting cell have the factor of the others.
+    """
+
+    def factors(e: Floats, g: Floats) -> Floats:
+        """Of the columns."""
+        product, square = (e * g).sum(axis=0), (g * g).sum(axis=0)
+        if not square.any():
+            return np.ones(g.shape[1])
+        prior = _OFF * square.mean()
+        return (product + prior * product.sum() / square.sum()) / (square + prior)
+
+    row, col = np.ones(len(g)), np.ones(g.shape[1])
+    for _ in range(_TURNS):
+        col = factors(effective, g * row[:, None])
+        row = factors(effective.T, (g * col).T)
+    return row, col
