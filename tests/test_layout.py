@@ -22,8 +22,8 @@ FLOORS = [
     {"xbar.host", "xbar.hardware", "xbar.demo"},
     {"xbar.quantization", "xbar.program", "xbar.result"},
     {"xbar.frontends", "xbar.sim", "xbar.cost", "xbar.program_io", "mapping"},
-    {"xbar.sweep"},
-    {"xbar.plots", "xbar.tables"},
+    {"xbar.sweep", "xbar.training"},
+    {"xbar.plots", "xbar.tables", "xbar.testing"},
     {"xbar.cli"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}

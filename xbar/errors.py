@@ -39,3 +39,7 @@ class OutputError(XbarError):
 
 class ConvergenceError(XbarError):
     """A circuit has no solution that its solver can find to the stated tolerance."""
+
+
+class TrainingError(XbarError):
+    """A training method does not suit the model, or a training cannot go on."""
