@@ -1,0 +1,299 @@
+"""A training in stages: methods come and go, every epoch is kept on disk, and what was killed goes on as if it was not.
+
+images, labels = ...                                          # tensors
+training = Training(model, optimizer, {"sparse": L1(10.0), "slices": BitSliceL1(0.5)}, [
+    Stage(epochs=20, lr=0.01, attach=("sparse",)),
+    Stage(epochs=10, lr=0.01, finish=("sparse",), attach=("slices",)),
+])
+history = training.run(Data(images, labels, test_images, test_labels), folder="runs/mine")
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from xbar.errors import OutputError, TrainingError
+from xbar.rng import generator, key
+from xbar.training.base import Method
+
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs at one learning rate.
+
+    Before the first epoch the methods named in `finish` are finished, those in `attach` attached, and the steps in
+    `call` taken ("admm.map": the step `map` of the method `admm`), in this order. lr_factor: what the learning rate is
+    multiplied with after every `lr_every` epochs. patience: end the stage after so many epochs without a better
+    accuracy.
+    """
+
+    epochs: int
+    lr: float
+    attach: tuple[str, ...] = ()
+    finish: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()
+    lr_every: int | None = None
+    lr_factor: float = 0.5
+    patience: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Images [n, ...] and labels [n] to learn from and to judge by."""
+
+    images: Tensor
+    labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to. loss: mean of cross entropy and penalties; zeros: share of weights that are exactly 0."""
+
+    stage: int
+    epoch: int
+    loss: float
+    accuracy: float
+    zeros: float
+
+
+@dataclass
+class _Progress:
+    """How far a training is: the next epoch of a stage, and what happened before."""
+
+    stage: int = 0
+    epoch: int = 0
+    history: list[Epoch] = field(default_factory=list)
+
+
+class Training:
+    """A model, its optimizer, named methods and the stages in which they act.
+
+    One optimizer serves all stages, because methods keep its momentum in order. Batches are drawn anew in every epoch
+    from the seed; torch's own generator is seeded with every epoch, so that dropout repeats as well.
+    Raises TrainingError with everything that is wrong with the stages.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        methods: Mapping[str, Method],
+        stages: Sequence[Stage],
+        *,
+        batch: int = 64,
+        seed: int = 0,
+        augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.methods, self.stages = model, optimizer, dict(methods), tuple(stages)
+        self.batch, self.seed, self._augment = batch, seed, augment
+        self._active: list[str] = []
+        self._finished: dict[str, dict[str, Any]] = {}
+        problems = _problems(self.methods, self.stages)
+        if batch < 1:
+            problems.append(f"batch: must be at least 1, got {batch}")
+        if problems:
+            raise TrainingError(problems)
+
+    def run(
+        self, data: Data, folder: str | Path | None = None, told: Callable[[Epoch], None] | None = None
+    ) -> list[Epoch]:
+        """All stages that are not done yet, then every method still attached is finished.
+
+        folder: where the checkpoint of the last epoch is kept, and found again: a training that was killed goes on from
+        there with the same result. told: gets every epoch as it ends.
+        Raises TrainingError where the loss is not finite (the checkpoint of the epoch before stays), OutputError where
+        the folder cannot be written.
+        """
+        file = None if folder is None else Path(folder) / CHECKPOINT
+        progress = self._resumed(file) if file is not None and file.exists() else _Progress()
+        for number in range(progress.stage, len(self.stages)):
+            stage = self.stages[number]
+            if progress.epoch == 0:
+                self._enter(stage)
+            while not _is_over(stage, progress):
+                done = self._epoch(data, number, progress.epoch)
+                progress.history.append(done)
+                progress.epoch += 1
+                if file is not None:
+                    self._keep(file, progress)
+                if told is not None:
+                    told(done)
+            progress.stage, progress.epoch = number + 1, 0
+        for name in tuple(self._active):
+            self._finish(name)
+        return progress.history
+
+    def _enter(self, stage: Stage) -> None:
+        for name in stage.finish:
+            self._finish(name)
+        for name in stage.attach:
+            self.methods[name].attach(self.model, self.optimizer)
+            self._active.append(name)
+        for step in stage.call:
+            name, _, action = step.partition(".")
+            getattr(self.methods[name], action)()
+
+    def _finish(self, name: str) -> None:
+        self._finished[name] = self.methods[name].state_dict()
+        self.methods[name].finish()
+        self._active.remove(name)
+
+    def _epoch(self, data: Data, number: int, epoch: int) -> Epoch:
+        stage, active = self.stages[number], [self.methods[name] for name in self._active]
+        for group in self.optimizer.param_groups:
+            group["lr"] = stage.lr * stage.lr_factor ** (epoch // stage.lr_every if stage.lr_every else 0)
+        torch.manual_seed(key(self.seed, "epoch", number, epoch) >> 1)
+        noise = torch.Generator().manual_seed(key(self.seed, "augment", number, epoch) >> 1)
+        order = torch.from_numpy(generator(self.seed, "order", number, epoch).permutation(len(data.images)))
+        self.model.train()
+        total, n_steps = 0.0, 0
+        for chosen in order.split(self.batch):
+            images = data.images[chosen]
+            if self._augment is not None:
+                images = self._augment(images, noise)
+            loss = functional.cross_entropy(self.model(images), data.labels[chosen])
+            for method in active:
+                loss = loss + method.penalty()
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"stage {number + 1}, epoch {epoch + 1}: the loss must be finite, got {value} at step "
+                    f"{n_steps + 1}; lower the learning rate or the strength of a method (the last checkpoint is kept)"
+                )
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            for method in active:
+                method.after_step()
+            total, n_steps = total + value, n_steps + 1
+        score = accuracy(self.model, data.test_images, data.test_labels)
+        return Epoch(number, epoch, total / max(n_steps, 1), score, zero_share(self.model))
+
+    def _keep(self, file: Path, progress: _Progress) -> None:
+        state = {
+            "stage": progress.stage,
+            "epoch": progress.epoch,
+            "history": [asdict(e) for e in progress.history],
+            "stages": [asdict(s) for s in self.stages],
+            "seed": self.seed,
+            "batch": self.batch,
+            "finished": self._finished,
+            "active": {name: self.methods[name].state_dict() for name in self._active},
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        beside = file.with_suffix(".new")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(state, beside)
+            beside.replace(file)  # at once: a kill leaves the old checkpoint or the new one
+        except OSError as error:
+            raise OutputError(f"{file}: cannot be written ({error.strerror}); choose another folder") from error
+
+    def _resumed(self, file: Path) -> _Progress:
+        """Model, optimizer and methods as they were when the checkpoint was written."""
+        try:
+            state = torch.load(file, weights_only=True)
+        except Exception as error:  # a file may be broken in as many ways as there are bytes
+            raise TrainingError(f"{file}: is no checkpoint ({error}); remove it to start anew") from error
+        mine = {"stages": [asdict(s) for s in self.stages], "seed": self.seed, "batch": self.batch}
+        other = [name for name, value in mine.items() if state.get(name) != value]
+        if other:
+            raise TrainingError(
+                f"{file}: is of another training (different {', '.join(other)}); remove it or choose another folder"
+            )
+        for stage in self.stages[: state["stage"] + 1]:
+            for name in stage.finish:
+                self.methods[name].finish()
+            for name in stage.attach:
+                self.methods[name].attach(self.model, self.optimizer)
+                self.methods[name].load_state_dict({**state["finished"], **state["active"]}[name])
+        self._finished, self._active = state["finished"], list(state["active"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        return _Progress(state["stage"], state["epoch"], [Epoch(**e) for e in state["history"]])
+
+
+def _problems(methods: Mapping[str, Method], stages: Sequence[Stage]) -> list[str]:
+    problems = [] if stages else ["stages: at least one is needed, got none"]
+    attached: set[str] = set()
+    finished: set[str] = set()
+    for i, stage in enumerate(stages, start=1):
+        where = f"stage {i}"
+        if stage.epochs < 0:
+            problems.append(f"{where}: epochs: must be 0 or more, got {stage.epochs}")
+        if not (math.isfinite(stage.lr) and stage.lr > 0):
+            problems.append(f"{where}: lr: must be above 0, got {stage.lr}")
+        if stage.lr_every is not None and stage.lr_every < 1:
+            problems.append(f"{where}: lr_every: must be at least 1, got {stage.lr_every}")
+        if not 0 < stage.lr_factor <= 1:
+            problems.append(f"{where}: lr_factor: must be above 0 and at most 1, got {stage.lr_factor}")
+        if stage.patience is not None and stage.patience < 1:
+            problems.append(f"{where}: patience: must be at least 1, got {stage.patience}")
+        for name in stage.finish:
+            if name not in attached - finished:
+                problems.append(
+                    f"{where}: finish: '{name}' is not attached at that moment; attach it in a stage before"
+                )
+            finished.add(name)
+        for name in stage.attach:
+            if name not in methods:
+                known = ", ".join(methods) or "none"
+                problems.append(f"{where}: attach: must be one of the methods ({known}), got '{name}'")
+            elif name in attached:
+                problems.append(f"{where}: attach: '{name}' was attached before; a method acts once")
+            attached.add(name)
+        for step in stage.call:
+            name, _, action = step.partition(".")
+            if name not in attached - finished or action.startswith("_") or not hasattr(methods.get(name), action):
+                problems.append(
+                    f"{where}: call: must be METHOD.STEP of an attached method, got '{step}'; look up its steps in "
+                    "xbar/training"
+                )
+    problems += [
+        f"methods: '{name}' is never attached; name it in a stage or leave it out"
+        for name in methods
+        if name not in attached
+    ]
+    return problems
+
+
+def _is_over(stage: Stage, progress: _Progress) -> bool:
+    if progress.epoch >= stage.epochs:
+        return True
+    if stage.patience is None or progress.epoch == 0:
+        return False
+    scores = [e.accuracy for e in progress.history if e.stage == progress.stage]
+    return len(scores) > stage.patience + scores.index(max(scores))
+
+
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Share of the images whose largest output is the label."""
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        hits = sum(
+            int((model(x).argmax(1) == y).sum()) for x, y in zip(images.split(500), labels.split(500), strict=True)
+        )
+    model.train(was_training)
+    return hits / len(labels)
+
+
+def zero_share(model: nn.Module) -> float:
+    """Share of the weights (parameters of two or more axes) that are exactly 0."""
+    weights = [p for p in model.parameters() if p.dim() >= 2]
+    n = sum(p.numel() for p in weights)
+    return sum(int((p == 0).sum()) for p in weights) / n if n else 0.0
