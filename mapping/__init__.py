@@ -1,5 +1,6 @@
-"""From a quantized network and a chip to a program: unroll, slice, partition, place, check."""
+"""From a quantized network and a chip to a program: unroll, compact, encode, partition, place, check, route."""
 
 from mapping.compiler import compile  # noqa: A004  (the word of the design: mapping.compile)
+from mapping.routing import LayerRouting, Routing, routing
 
-__all__ = ["compile"]
+__all__ = ["LayerRouting", "Routing", "compile", "routing"]

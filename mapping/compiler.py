@@ -10,7 +10,8 @@ import numpy as np
 from torch.fx import Node
 
 from mapping.check import budget_problems, precision_problems
-from mapping.encode import encode
+from mapping.compact import compact, drop_empty
+from mapping.encode import Encoded, encode
 from mapping.events import link_bits, partial_sum_bits, vector_events
 from mapping.partition import Piece, partition, row_edges
 from mapping.place import cores_needed, place
@@ -23,10 +24,14 @@ from xbar.network import Network, QuantizedLayer, QuantizedNetwork
 from xbar.program import AdcSetting, LayerProgram, Program, VectorEvents, largest_sums, pulse_time_s
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Plan:
-    """A layer cut to size, not yet placed."""
+    """A layer encoded and cut to size, not yet placed."""
 
+    kept_rows: np.ndarray | None
+    kept_cols: np.ndarray | None
+    full_shape: tuple[int, int] | None
+    coded: Encoded
     row_edges: tuple[int, ...]
     pieces: tuple[Piece, ...]
     cores: int
@@ -37,10 +42,11 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
 ) -> Program:
     """Map a quantized network onto a chip.
 
-    Each layer is unrolled, encoded as cell levels, cut into crossbar-sized blocks and placed. With `tile_budget`
-    (tiles) or `area_budget_m2` (of whole tiles; both: the smaller counts) layers get the fewest copies that make the
-    slowest layer as fast as the budget allows, and the rest of the budget stays unused; without, every layer is there
-    once.
+    Each layer is unrolled, rows and columns without a weight are left out (`mapping.compact`), the rest is encoded as
+    cell levels, cut into crossbar-sized blocks, of which those without a weight are dropped, and placed. With
+    `tile_budget` (tiles) or `area_budget_m2` (of whole tiles; both: the smaller counts) layers get the fewest copies
+    that make the slowest layer as fast as the budget allows, and the rest of the budget stays unused; without, every
+    layer is there once.
 
     The full scale of an ADC in `range` mode is filled in for `worst_case` (from the actual cells: the largest column
     sum of a slice with every input at its top digit); the other methods wait for `xbar.sim.calibrate_adc`.
@@ -75,23 +81,29 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
 
 def _plan(q: QuantizedLayer, chip: Chip) -> _Plan:
     encoding = chip.encoding
+    kept = compact(unroll(q))
+    groups, n_rows, n_cols = kept.weights.shape
+    edges = row_edges(n_rows, chip.crossbar.rows)
+    bits, cell_bits = chip.precision.weight_bits, chip.device.cell_bits
+    coded = encode(kept.weights, edges, encoding.kind, bits, cell_bits, chip.n_slices, encoding.flipped)
     pieces = partition(
         chip.n_planes,
-        q.layer.groups,
-        q.layer.n_rows,
-        q.layer.n_cols,
+        groups,
+        n_rows,
+        n_cols,
         chip.crossbar.rows,
         chip.crossbar.cols,
         interleaved=encoding.layout == "interleaved",
         shared_rows=encoding.kind == "offset",
     )
-    return _Plan(row_edges(q.layer.n_rows, chip.crossbar.rows), pieces, cores_needed(len(pieces), chip.core.crossbars))
+    pieces, coded = drop_empty(pieces, kept.weights, coded, edges)
+    cores = cores_needed(len(pieces), chip.core.crossbars)
+    return _Plan(kept.rows, kept.cols, kept.full_shape, coded, edges, pieces, cores)
 
 
 def _draft(q: QuantizedLayer, chip: Chip, plan: _Plan) -> LayerProgram:
     """A layer as it would be alone on the chip, one copy from the first core on; its events are not counted yet."""
-    layer, encoding, bits, cell_bits = q.layer, chip.encoding, chip.precision.weight_bits, chip.device.cell_bits
-    coded = encode(unroll(q), plan.row_edges, encoding.kind, bits, cell_bits, chip.n_slices, encoding.flipped)
+    layer, coded = q.layer, plan.coded
     draft = LayerProgram(
         name=layer.name,
         node=layer.node,
@@ -99,15 +111,15 @@ def _draft(q: QuantizedLayer, chip: Chip, plan: _Plan) -> LayerProgram:
         groups=layer.groups,
         sources=layer.sources,
         vectors_per_input=layer.vectors_per_input,
-        weight_bits=bits,
+        weight_bits=chip.precision.weight_bits,
         weight_scale=q.weight_scale,
         bias=layer.bias,
         input_bits=q.input_bits,
         input_signed=q.input_signed,
         input_scale=q.input_scale,
-        cell_bits=cell_bits,
+        cell_bits=chip.device.cell_bits,
         dac_bits=chip.dac.bits,
-        encoding=encoding.kind,
+        encoding=chip.encoding.kind,
         cells=coded.cells,
         plane_slice=coded.plane_slice,
         plane_sign=coded.plane_sign,
@@ -117,8 +129,11 @@ def _draft(q: QuantizedLayer, chip: Chip, plan: _Plan) -> LayerProgram:
         blocks=place(plan.pieces, 0, 1, chip.core.crossbars, chip.tile.cores)[0],
         n_replicas=1,
         replica_tiles=(),
-        per_vector=VectorEvents(0, 0, (0,) * chip.n_slices, 0, 0, 0, 0, 0, 0),
+        per_vector=VectorEvents(0, 0, (0,) * chip.n_slices, 0, 0, 0, 0, 0),
         link_bits_per_input=0,
+        kept_rows=plan.kept_rows,
+        kept_cols=plan.kept_cols,
+        full_shape=plan.full_shape,
     )
     if chip.adc.full_scale == "worst_case":
         rows = max(last - first for first, last in pairwise(plan.row_edges))
@@ -150,7 +165,7 @@ def _counted(placed: LayerProgram, q: QuantizedLayer, node: Node, chip: Chip, so
     """A placed layer with the events that it causes."""
     events = vector_events(
         placed.blocks,
-        placed.row_edges,
+        placed.row_edges[-1],
         placed.plane_slice,
         placed.unit_coef is not None,
         placed.n_pulses,
@@ -158,8 +173,8 @@ def _counted(placed: LayerProgram, q: QuantizedLayer, node: Node, chip: Chip, so
         placed.input_bits,
         chip.precision.input_bits,
     )
-    inputs = input_map(q.layer, node, placed.input_bits)
-    sum_bits = partial_sum_bits(placed.weight_bits, placed.input_bits, q.layer.n_rows)
+    inputs = input_map(q.layer, node, placed.input_bits, placed.kept_rows)
+    sum_bits = partial_sum_bits(placed.weight_bits, placed.input_bits, placed.row_edges[-1])
     links = link_bits(placed.blocks, placed.replica_tiles, source_tiles, chip.chip.tiles, inputs, sum_bits)
     return replace(placed, per_vector=events, link_bits_per_input=links)
 

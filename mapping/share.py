@@ -51,14 +51,21 @@ class InputMap:
         return len(np.unique((image[:, None] * self.in_rows + rows)[exists])) * self.row_bits
 
 
-def input_map(layer: MatrixLayer, node: Node, input_bits: int) -> InputMap:
-    """The input of a matrix layer; `node` is its node in the exported graph, which knows the size of the map."""
+def input_map(layer: MatrixLayer, node: Node, input_bits: int, kept_rows: np.ndarray | None = None) -> InputMap:
+    """The input of a matrix layer; `node` is its node in the exported graph, which knows the size of the map.
+
+    kept_rows: rows of the layer's matrices that are on crossbars, None: all. Others are not sent; of a convolution,
+    channels of which no row is kept.
+    """
     if layer.conv is None:
         n = layer.vectors_per_input
-        return InputMap(n, 1, n, n, 1, layer.n_rows * input_bits)
+        n_rows = layer.n_rows if kept_rows is None else len(kept_rows)
+        return InputMap(n, 1, n, n, 1, n_rows * input_bits)
     space = [int(size) for size in argument(node, "input").meta["val"].shape[-len(layer.conv.kernel) :]]
     channels = layer.groups * layer.weight.shape[1]
     n_maps = layer.input_elements // (channels * int(np.prod(space)))
+    if kept_rows is not None:
+        channels = layer.groups * len(np.unique(kept_rows // int(np.prod(layer.conv.kernel))))
     return convolution_map(layer.conv, channels, space, n_maps, input_bits)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from xbar.program import AdcSetting, LayerProgram, VectorEvents
 
-EVENTS = VectorEvents(1, 1, (1,), 0, 0, 0, 0, 0, 1)
+EVENTS = VectorEvents(1, 1, (1,), 0, 0, 0, 0, 0)
 
 
 def layer_program(

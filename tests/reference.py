@@ -69,8 +69,11 @@ def reference_multiply(layer: LayerProgram, x: np.ndarray) -> Reference:
                 saturations[s] += saturated
                 acc[s] += layer.plane_sign[k, b].astype(np.int64) * weight * code
             if layer.unit_coef is not None:
-                code, saturated = digitise(here.sum(axis=2), adc.unit_bits, None)
-                unit_saturations += saturated
+                code, _ = digitise(here.sum(axis=2), adc.unit_bits, None)
+                for g in range(layer.groups):  # every crossbar has a unit column of its own
+                    held = [k for k in layer.blocks if k.row_block == b and k.groups[0] <= g < k.groups[1]]
+                    _, saturated = digitise(here[:, g].sum(axis=1), adc.unit_bits, None)
+                    unit_saturations += saturated * (len(held) if layer.blocks else 1)
                 unit += layer.unit_coef[b] * weight * code[:, :, None]
     exact, rest = unit, []
     for s in range(n_slices):

@@ -89,7 +89,7 @@ def test_sidecar_is_readable_and_holds_no_arrays(tmp_path):
     program = compiled()
     save_program(program, tmp_path)
     data = json.loads((tmp_path / "program.json").read_text())
-    assert data["format"] == "xbar program 1"
+    assert data["format"] == "xbar program 2"
     assert data["program"]["layers"][0]["blocks"][0]["n_rows"] == 8
     assert data["program"]["layers"][0]["cells"] == {"array": "layers.0.cells"}
     with np.load(tmp_path / "arrays.npz", allow_pickle=False) as arrays:
@@ -117,7 +117,7 @@ def test_damaged_files_give_one_clear_error(tmp_path, name, damage):
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda d: d.update(format="xbar program 0"), "format must be 'xbar program 1'"),
+        (lambda d: d.update(format="xbar program 1"), "format must be 'xbar program 2'"),
         (lambda d: d["program"]["layers"][0].pop("name"), "program.layers.0: expected the entries"),
         (lambda d: d["program"].update(n_tiles_used="two"), "program.n_tiles_used: expected int, got 'two'"),
         (lambda d: d["program"]["layers"][0]["cells"].update(array="x"), "program.layers.0.cells: expected ndarray"),
@@ -150,3 +150,19 @@ def test_utilisation_by_hand():
     by_layer, total = utilisation(compiled())
     assert by_layer == {"layer0": 120 / 256, "layer1": 36 / 64}
     assert total == (3 * 120 + 2 * 36) / (3 * 256 + 2 * 64)
+
+
+def test_rows_and_columns_left_out_are_saved(tmp_path):
+    """3 of 6 columns and 8 of 10 rows hold weights; a whole layer has None in their place."""
+    first, second = np.zeros((6, 10), np.int32), np.full((3, 6), 3, np.int32)
+    first[np.ix_([0, 2, 5], range(1, 9))] = 3
+    program = mapping.compile(small_network([first, second]), small_chip())
+    save_program(program, tmp_path)
+    loaded = load_program(tmp_path)
+    assert loaded == program
+    compacted, whole = loaded.layers
+    assert compacted.kept_rows.tolist() == list(range(1, 9))
+    assert compacted.kept_cols.tolist() == [0, 2, 5]
+    assert (compacted.full_shape, compacted.shape, compacted.cells.shape[2:]) == ((10, 6), (10, 6), (8, 3))
+    assert (whole.kept_rows, whole.kept_cols, whole.full_shape, whole.shape) == (None, None, None, (6, 3))
+    assert replace(program, layers=(replace(program.layers[0], kept_cols=np.array([0, 2, 4])), whole)) != program

@@ -37,7 +37,8 @@ class Block:
     """One crossbar's worth of a layer: which part of which planes it holds, and where it sits (replica 0).
 
     A crossbar holds columns `cols` (within a group) of the planes `planes` for the row block `row_block` of each of
-    `groups`; groups lie on the diagonal, so several small groups share a crossbar.
+    `groups`; groups lie on the diagonal, so several small groups share a crossbar. Rows and columns are those that the
+    layer keeps.
     """
 
     planes: tuple[int, ...]
@@ -63,7 +64,6 @@ class VectorEvents:
     buffer_read_bits: int
     buffer_write_bits: int
     bus_bits: int
-    active_row_weight: int  # crossbars of a layer that see each word line: active_rows = this * non-zero digits
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,6 +77,11 @@ class LayerProgram:
         out = sum_plane 2^(cell_bits * slice) * sum_block sign * code(x_block . cells)
               + sum_block unit_coef * code(sum x_block)
     row_edges: row blocks within a group are row_edges[b] .. row_edges[b+1].
+    kept_rows, kept_cols: rows and columns of the layer's matrix that are on crossbars, int64 [kept], rising, the same
+    in every group; None: all. The others hold no weight: their inputs are left out, their outputs are 0 before the
+    bias. full_shape: rows and columns with them; None: nothing is left out. All else here counts kept ones only.
+    blocks: the crossbars, at least one, or () of a layer that is not placed. A piece of the matrix without a weight
+    has none; cells and unit_coef are 0 there. A layer of zeros keeps one row, one column and one crossbar.
     replica_tiles: for each replica beyond the first, the tiles that it occupies.
     """
 
@@ -106,6 +111,9 @@ class LayerProgram:
     replica_tiles: tuple[tuple[int, ...], ...]
     per_vector: VectorEvents
     link_bits_per_input: int  # bits times hops
+    kept_rows: np.ndarray | None = None
+    kept_cols: np.ndarray | None = None
+    full_shape: tuple[int, int] | None = None
 
     def __eq__(self, other: object) -> bool:
         return same_fields(self, other)
@@ -126,10 +134,18 @@ class LayerProgram:
         return (1 << max(1, min(self.dac_bits, self.input_bits - self.input_signed))) - 1
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the layer's matrix (of a group), those without a weight included."""
+        return self.full_shape or (self.cells.shape[2], self.cells.shape[3])
+
+    @property
     def matrix(self) -> str:
-        """Its size in words: rows x columns, by group."""
-        groups, rows, cols = self.cells.shape[1:]
-        return f"{rows} x {cols}" if groups == 1 else f"{groups} of {rows} x {cols}"
+        """Its size in words: rows x columns, by group, and how many of them are on crossbars."""
+        rows, cols = self.shape
+        size = f"{rows} x {cols}" if self.groups == 1 else f"{self.groups} of {rows} x {cols}"
+        kept = [(self.kept_rows, "row"), (self.kept_cols, "column")]
+        words = [f"{len(k)} {name}{'s' if len(k) > 1 else ''}" for k, name in kept if k is not None]
+        return f"{size}, {' and '.join(words)} kept," if words else size
 
     @property
     def tiles(self) -> tuple[int, ...]:
@@ -185,6 +201,25 @@ def largest_sums(layer: LayerProgram) -> NDArray[np.int64]:
     return by_slice * layer.top_digit
 
 
+def formed(layer: LayerProgram) -> NDArray[np.bool_]:
+    """Whether a crossbar holds the column, [plane, row_block, group, col]; all of a layer that is not placed."""
+    found = np.full(layer.plane_sign.shape, not layer.blocks)
+    for b in layer.blocks:
+        found[list(b.planes), b.row_block, slice(*b.groups), slice(*b.cols)] = True
+    return found
+
+
+def crossbars_by_rows(layer: LayerProgram) -> NDArray[np.int64]:
+    """How many crossbars see the word lines of a row block, int64 [row_block, group]; 1 where a layer is not placed.
+
+    All column blocks that hold a weight, times the planes that do where planes have crossbars of their own.
+    """
+    found = np.full(layer.plane_sign.shape[1:3], not layer.blocks, np.int64)
+    for b in layer.blocks:
+        found[b.row_block, slice(*b.groups)] += 1
+    return found
+
+
 def pulse_time_s(layer: LayerProgram, chip: Chip) -> float:
     """Time from one pulse of a layer to the next = max(array read, conversions in the fullest core).
 
@@ -233,7 +268,7 @@ def utilisation(program: Program) -> tuple[dict[str, float], float]:
     by_layer = {}
     used = occupied = 0
     for layer in program.layers:
-        cells = int(layer.cells.size)  # every cell of every plane lies in exactly one block
+        cells = sum(b.n_rows * b.n_cols // (b.groups[1] - b.groups[0]) for b in layer.blocks)
         by_layer[layer.name] = cells / (len(layer.blocks) * size)
         used += cells * layer.n_replicas
         occupied += len(layer.blocks) * size * layer.n_replicas

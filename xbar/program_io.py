@@ -18,7 +18,7 @@ from xbar.hardware import Chip
 from xbar.network import Network
 from xbar.program import Program
 
-FORMAT = "xbar program 1"
+FORMAT = "xbar program 2"
 _FILES = ("program.json", "arrays.npz", "host.pt2")
 
 

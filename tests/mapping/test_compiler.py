@@ -14,7 +14,7 @@ import mapping
 import xbar
 from xbar.errors import CapacityError
 from xbar.network import QuantizedNetwork
-from xbar.program import Program, pulse_time_s
+from xbar.program import Program, crossbars_by_rows, pulse_time_s
 
 
 def used_tiles(program: Program) -> set[int]:
@@ -48,7 +48,7 @@ def test_two_layers_by_hand():
     assert events.buffer_write_bits == 6 * 4
     # each of 2 cores reads all 10 inputs; 4 + 2 sums of 4 + 4 + 4 bits return
     assert events.bus_bits == 2 * 10 * 4 + 6 * 12
-    assert events.active_row_weight == 2
+    assert crossbars_by_rows(first).tolist() == [[2], [2]]
     assert first.link_bits_per_input == 0
     assert second.link_bits_per_input == 6 * 4 * 1
     assert program.host_ops == {

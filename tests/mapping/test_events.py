@@ -26,9 +26,9 @@ def test_vector_events_by_hand(hand_sized):
 
     Word lines per pulse 4 + 1 + 4 + 1 = 10. Both planes are one column per weight: 2 + 2 + 1 + 1 = 6 per plane, so with
     slices (0, 1) 18 conversions each. Each tile reads all 5 inputs: 2 x 5 x 3 bits. Each core reads its own rows (10 x
-    3 bits) and sends sums back (6 of 3 + 3 + 3 bits). Every word line is seen by two crossbars.
+    3 bits) and sends sums back (6 of 3 + 3 + 3 bits).
     """
-    events = vector_events(hand_sized, (0, 4, 5), (0, 1), False, 3, 3, 3, 2)
+    events = vector_events(hand_sized, 5, (0, 1), False, 3, 3, 3, 2)
     assert events.array_reads == 12
     assert events.row_pulses == 30
     assert events.conversions == (18, 18)
@@ -37,18 +37,16 @@ def test_vector_events_by_hand(hand_sized):
     assert events.buffer_read_bits == 30
     assert events.buffer_write_bits == 6
     assert events.bus_bits == 30 + 6 * 9
-    assert events.active_row_weight == 2
 
 
 def test_unit_column_adds_one_conversion_per_read(hand_sized):
-    assert vector_events(hand_sized, (0, 4, 5), (0, 1), True, 3, 3, 3, 2).unit_conversions == 12
+    assert vector_events(hand_sized, 5, (0, 1), True, 3, 3, 3, 2).unit_conversions == 12
 
 
 def test_planes_in_crossbars_of_their_own_all_see_the_word_lines():
     pieces = partition(4, 1, 4, 8, 4, 4, interleaved=False, shared_rows=False)
-    events = vector_events(place(pieces, 0, 1, 8, 1)[0], (0, 4), (0, 1, 0, 1), False, 1, 3, 2, 2)
-    assert events.active_row_weight == 4 * 2
-    assert events.row_pulses == 8 * 4 == events.active_row_weight * 4
+    events = vector_events(place(pieces, 0, 1, 8, 1)[0], 4, (0, 1, 0, 1), False, 1, 3, 2, 2)
+    assert events.row_pulses == 8 * 4
     assert events.conversions == (16, 16)
     assert events.bus_bits == 4 * 2 + 8 * (3 + 2 + 2)  # one core: inputs once, every output once
 
@@ -56,11 +54,10 @@ def test_planes_in_crossbars_of_their_own_all_see_the_word_lines():
 def test_packed_groups_read_their_rows_once():
     """3 groups of 2 rows, 1 column: two groups on a 4-row crossbar, then one."""
     pieces = partition(1, 3, 2, 1, 4, 4, interleaved=True, shared_rows=False)
-    events = vector_events(place(pieces, 0, 1, 2, 1)[0], (0, 2), (0,), False, 1, 2, 4, 4)
+    events = vector_events(place(pieces, 0, 1, 2, 1)[0], 2, (0,), False, 1, 2, 4, 4)
     assert (events.array_reads, events.row_pulses, events.conversions) == (2, 6, (3,))
     assert events.buffer_read_bits == 6 * 4
     assert events.buffer_write_bits == 3 * 4
-    assert events.active_row_weight == 1
 
 
 def test_partial_sum_bits_hold_the_worst_case():

@@ -12,15 +12,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from reference import pulses_of, reference_multiply
 from small import small_chip
 from torch import Tensor, nn
 
 import mapping
 from xbar.frontends.torch_module import from_torch
-from xbar.network import Network, QuantizedNetwork
+from xbar.host import Host
+from xbar.network import MatrixLayer, Network, QuantizedNetwork
 from xbar.quantization import integer_forward, quantize
 from xbar.sim import simulate
 from xbar.sim.adc import column_sum_histograms
+from xbar.sim.crossbar import Counts
+from xbar.sim.simulate import walk
 
 # name: (model, shape of one input); traced once each, weights are drawn
 MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
@@ -119,14 +123,31 @@ def _drawn(case: Case) -> tuple[QuantizedNetwork, Tensor]:
     def values(shape: tuple[int, ...], mean: float) -> NDArray[np.float32]:
         if case.data == "largest":
             return np.full(shape, rng.choice([-1.0, 1.0]), np.float32)
+        if case.data == "structured":
+            return rng.normal(mean, 1.0, shape).astype("f4")
         return (rng.normal(mean, 1.0, shape) * (rng.random(shape) < (0.2 if case.data == "sparse" else 1))).astype("f4")
 
     layers = [replace(q, weight=values(q.weight.shape, rng.choice([-1.0, 0.0, 1.0]))) for q in network.layers]
+    if case.data == "structured":
+        layers = [replace(q, weight=_with_holes(q, rng)) for q in layers]
     x = torch.from_numpy(values((6, *network.input_shape), 0.0))
     x = x if case.signed else x.abs()
     seen = x[:3].clone()
     seen.flatten()[0] = -1.0 if case.signed else 1.0  # however sparse: the first layer sees the drawn sign
     return quantize(replace(network, layers=tuple(layers)), seen, case.chip({"kind": "ideal"})), x
+
+
+def _with_holes(layer: MatrixLayer, rng: np.random.Generator) -> NDArray[np.float32]:
+    """The layer's weights with rows and columns of zeros in all groups, and rectangles of zeros in single ones."""
+    shape = layer.groups, layer.n_cols, layer.n_rows
+    matrix = layer.weight.reshape(shape).copy()
+    matrix[:, :, rng.random(shape[2]) < rng.choice([0, 0.4, 1], p=[0.3, 0.6, 0.1])] = 0
+    matrix[:, rng.random(shape[1]) < rng.choice([0, 0.4])] = 0
+    for group in matrix:
+        for _ in range(4):
+            first, last = np.sort(rng.integers(0, [[shape[1] + 1], [shape[2] + 1]], (2, 2)), axis=1).T
+            group[first[0] : last[0], first[1] : last[1]] = 0
+    return matrix.reshape(layer.weight.shape)
 
 
 def _sar(bits: int | list[int]) -> dict[str, Any]:
@@ -159,3 +180,41 @@ def test_lossless_adcs_equal_the_integer_network_bit_for_bit(encoding: str, adc:
     for layer in result.activity.layers:
         assert not any(layer.saturations)
         assert layer.unit_saturations == 0
+
+
+@pytest.mark.parametrize("encoding", ["differential", "offset", "offset flipped", "ternary"])
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+def test_what_takes_no_hardware_changes_no_bit(encoding: str, data: st.DataObject) -> None:
+    """Weights with rows, columns and blocks of zeros: the integer network bit for bit, exact and analog engine alike,
+    the counts of the plain reference where ADCs are too coarse, and word lines counted crossbar by crossbar."""
+    case = replace(data.draw(cases(encoding)), data="structured")
+    qnet, x = _drawn(case)
+    wanted = integer_forward(qnet, x)
+    for adc in ({"kind": "ideal"}, _sar(case.nominal_bits)):
+        program = mapping.compile(qnet, case.chip(adc))
+        result = simulate(program, x)
+        assert torch.equal(result.outputs, wanted)
+        real = simulate(program, x, noise="none")
+        assert torch.equal(real.outputs, wanted)
+        assert real.activity == result.activity
+        assert not any(any(layer.saturations) or layer.unit_saturations for layer in result.activity.layers)
+    program = mapping.compile(qnet, case.chip(_sar(2)))
+    seen: list[int] = [0] * len(program.layers)
+
+    def multiply(index: int, rows: NDArray[np.integer], first_vector: int) -> tuple[Tensor, Counts]:
+        layer, found = program.layers[index], reference_multiply(program.layers[index], rows)
+        for digit, _ in pulses_of(rows, layer):
+            for b in layer.blocks:
+                lines = slice(layer.row_edges[b.row_block], layer.row_edges[b.row_block + 1])
+                seen[index] += np.count_nonzero(digit[:, slice(*b.groups), lines])
+        return torch.from_numpy(found.out), Counts(found.saturations, found.unit_saturations, found.digits)
+
+    coarse = simulate(program, x)
+    plain = walk(program, Host(program.network), x, multiply)
+    assert torch.equal(coarse.outputs, plain.outputs)
+    assert coarse.activity == plain.activity
+    assert [layer.active_rows for layer in coarse.activity.layers] == seen
+    real = simulate(program, x, noise="none")
+    assert torch.equal(real.outputs, coarse.outputs)
+    assert real.activity == coarse.activity

@@ -132,7 +132,7 @@ def test_events_by_hand() -> None:
     layer, events = result.activity.layers[0], program.layers[0].per_vector
     assert result.outputs[1, 2].tolist() == [75, 75]
     assert (layer.n_vectors, layer.clipped_inputs) == (6, 1)
-    assert layer.active_rows == (2 + 1 + 4) * events.active_row_weight
+    assert layer.active_rows == 2 + 1 + 4
     assert layer.array_reads == 6 * events.array_reads
     assert layer.conversions == tuple(6 * n for n in events.conversions)
     assert layer.link_bits == 2 * program.layers[0].link_bits_per_input

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from xbar.errors import DataError
 from xbar.noise import NoiseModel, load_noise
 from xbar.parts.base import Cells
-from xbar.program import Program
+from xbar.program import Program, formed
 from xbar.sim.cells import Draw, realise, strips_of
 from xbar.sim.simulate import physics_of
 from xbar.units import duration
@@ -36,13 +36,14 @@ def conductances(
     chosen = program.layers[0] if layer is None else known[layer]
     chip = program.chip
     g = realise(chosen, chip, physics, strips_of(chosen, chip), Draw(seed)).main
+    exist = np.repeat(formed(chosen).swapaxes(1, 2), np.diff(chosen.row_edges), axis=2)
     levels = chip.device.levels_rel()
     edges = np.linspace(min(0.0, float(g.min())), max(1.0, float(g.max())), _BINS + 1)
     middle, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
     effects = list(physics.of_cells.values())
     top = 0.0
     for level, target in enumerate(levels):
-        own = g[chosen.cells == level]
+        own = g[exist & (chosen.cells == level)]
         color = colormaps["viridis"](0.9 * level / max(1, len(levels) - 1))
         counts = np.histogram(own, edges)[0] / max(1, own.size) / width
         ax.stairs(counts, edges, fill=True, color=color, alpha=0.5, label=f"level {level}: {own.size:,} cells")

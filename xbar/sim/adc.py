@@ -14,7 +14,7 @@ from xbar.errors import ConfigError
 from xbar.host import Host
 from xbar.kernels.histogram import add_histogram
 from xbar.kernels.pulses import digit_table
-from xbar.program import AdcSetting, LayerProgram, Program, largest_sums
+from xbar.program import AdcSetting, LayerProgram, Program, formed, largest_sums
 from xbar.result import SimResult
 from xbar.sim.crossbar import Counts, Integers, multiply
 from xbar.sim.prepare import prepare
@@ -39,8 +39,8 @@ class ColumnSums:
     unit: NDArray[np.int64]
 
     def largest(self) -> NDArray[np.int64]:
-        """Largest sum that occurred, int64 [slice]."""
-        return np.array([np.flatnonzero(h)[-1] for h in self.by_slice])
+        """Largest sum that occurred, int64 [slice]; 0 for a slice that no crossbar holds."""
+        return np.array([np.flatnonzero(h).max(initial=0) for h in self.by_slice])
 
     def percentile(self, percent: float) -> NDArray[np.int64]:
         """Smallest sum that `percent` of the conversions do not exceed, int64 [slice]."""
@@ -81,18 +81,24 @@ def _add(layer: LayerProgram, x: Integers, seen: ColumnSums, baseline: float) ->
     plane_slice = np.array(layer.plane_slice, np.int64)
     step = max(1, _CHUNK // (n_planes * cols))
     digits = digit_table(layer.input_bits, layer.input_signed, layer.dac_bits)
+    exist = formed(layer)
     for group in range(groups):
-        for first, last in zip(layer.row_edges, layer.row_edges[1:], strict=False):
-            cells = layer.cells[:, group, first:last].swapaxes(0, 1).reshape(last - first, -1)
+        for block, (first, last) in enumerate(zip(layer.row_edges, layer.row_edges[1:], strict=False)):
+            here = exist[:, block, group]  # [plane, col]
+            if not here.any():
+                continue
+            shape = (n_planes, cols) if here.all() else (int(here.sum()), 1)
+            slices = plane_slice if here.all() else np.repeat(plane_slice, cols)[here.ravel()]
+            cells = layer.cells[:, group, first:last].swapaxes(0, 1)[:, here]
             weights = torch.from_numpy(cells.astype(np.float32))
             for start in range(0, len(x), step):
                 part = x[start : start + step, group, first:last].astype(np.int32)
                 for bit, n_bits, _ in digits:
                     digit = torch.from_numpy(((part >> bit) & ((1 << n_bits) - 1)).astype(np.float32))
-                    sums = (digit @ weights).numpy().reshape(-1, n_planes, cols)
+                    sums = (digit @ weights).numpy().reshape(-1, *shape)
                     if baseline > 0:
                         sums += np.rint(digit.sum(dim=1).numpy() * np.float32(baseline))[:, None, None]
-                    add_histogram(sums, plane_slice, seen.by_slice)
+                    add_histogram(sums, slices, seen.by_slice)
                     if layer.unit_coef is not None:
                         unit = digit.sum(dim=1).to(torch.int64)
                         seen.unit[:] += torch.bincount(unit, minlength=len(seen.unit)).numpy()
@@ -132,6 +138,8 @@ def calibrate_adc(program: Program, inputs: Tensor | Sequence[Tensor]) -> Progra
 def _least_squares(histogram: NDArray[np.int64], bits: int) -> int:
     """The full scale whose codes have the smallest summed squared error; the smallest such one."""
     used = np.flatnonzero(histogram)
+    if len(used) == 0:  # a slice that no crossbar holds
+        return 0
     top, counts = (1 << bits) - 1, histogram[used].astype(np.float64)
     if used[-1] <= top:
         return int(used[-1])

@@ -69,10 +69,14 @@ class StripCircuit:
 class RowBlock:
     """The columns of one group over one row block: all planes side by side, then the unit columns.
 
+    Only columns that a crossbar holds: a piece of the matrix without a weight has none.
+
+
     weights: [row, col] in cell steps; circuits in their place where wires make every input different.
     variance: of a read, [row, col], or [row, 1] where all columns have the same; None without read noise.
     common: variance of the reference column of each strip, [row, strip], which all its columns share.
-    unit_of: for each output column, the unit column that its crossbar has; unit_coef: its factor.
+    unit_of: for each output column, the unit column that its crossbar has; unit_coef: its factor (0 where it has none).
+    unit_crossbars: crossbars that each unit column stands for: where planes have their own, all of them see one sum.
     baseline: what each unit of the summed input adds to the outputs, float64 [col]; None where nothing is to remove.
     serial: weights and variances for one-bit digits.
     """
@@ -88,6 +92,7 @@ class RowBlock:
     adc: Converters
     unit_of: NDArray[np.int64] | None
     unit_coef: Floats | None
+    unit_crossbars: int
     baseline: Floats | None
     noise_key: int
 
@@ -115,10 +120,12 @@ def multiply_analog(analog: AnalogLayer, x: Integers, first_vector: int) -> tupl
     total = np.zeros((*x.shape[:2], layer.cells.shape[3]))
     saturations = np.zeros(layer.n_slices + 1, np.int64)
     for block in analog.blocks:
+        units_before = saturations[-1]
         inputs = np.ascontiguousarray(x[:, block.group, block.rows[0] : block.rows[1]])
         n_out = total.shape[2] + (0 if block.unit_of is None else int(block.unit_of.max()) + 1)
         out = np.zeros((len(x), n_out))
         _convert(analog, block, inputs, first_vector, out, saturations)
+        saturations[-1] += (saturations[-1] - units_before) * (block.unit_crossbars - 1)
         _add_outputs(analog, block, inputs, out, total[:, block.group])
     counts = Counts(tuple(int(n) for n in saturations[:-1]), int(saturations[-1]), digits)
     return torch.from_numpy(total), counts

@@ -44,6 +44,8 @@ def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Dra
     for first, last in zip(layer.row_edges, layer.row_edges[1:], strict=False):
         for group in range(layer.groups):
             own = [i for i, s in enumerate(strips) if s.rows == (first, last) and s.group == group]
+            if not own:  # no weight in the whole row block, so no crossbar
+                continue
             columns = _Columns(layer, chip, strips, own)
             circuits: tuple[StripCircuit, ...] = ()
             if circuit is not None and range_S is not None and not circuit.is_linear:
@@ -61,7 +63,10 @@ def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Dra
 
 
 class _Columns:
-    """The columns of one group over one row block, in the order of `RowBlock`, and where the crossbars have them."""
+    """The columns of one group over one row block, in the order of `RowBlock`, and where the crossbars have them.
+
+    exists: [plane, col], whether a crossbar holds the column; at: [plane * n_cols + col] its place among those, n_main.
+    """
 
     def __init__(self, layer: LayerProgram, chip: Chip, strips: tuple[Strip, ...], own: list[int]) -> None:
         self.layer, self.chip, self.strips, self.own = layer, chip, strips, own
@@ -69,10 +74,13 @@ class _Columns:
         self.group, self.rows = strips[own[0]].group, strips[own[0]].rows
         self.row_block = layer.row_edges.index(self.rows[0])
         self.units = [i for i in own if 0 in strips[i].planes] if layer.unit_coef is not None else []
-        strip_of = np.empty((n_planes, self.n_cols), np.int64)
+        strip_of = np.full((n_planes, self.n_cols), -1)
         for k, i in enumerate(own):
             strip_of[list(strips[i].planes), slice(*strips[i].cols)] = k
-        self.col_strip = np.append(strip_of.ravel(), [own.index(i) for i in self.units]).astype(np.int64)
+        self.exists = strip_of >= 0
+        self.at, self.n_main = np.cumsum(self.exists) - 1, int(self.exists.sum())
+        of_units = [own.index(i) for i in self.units]
+        self.col_strip = np.append(strip_of[self.exists], of_units).astype(np.int64)
         self.step_rel = (1 - chip.device.low_rel) / ((1 << layer.cell_bits) - 1)
 
     def block(
@@ -107,7 +115,7 @@ class _Columns:
         factor = self._factor()
         baseline = None
         if self.chip.encoding.baseline_removal == "digital" and self.chip.device.low_rel > 0:
-            sums = self._weights().sum(axis=0)
+            sums = (self._weights() * self.exists).sum(axis=0)
             unit = 0.0 if self.layer.unit_coef is None else self.layer.unit_coef[self.row_block, self.group]
             baseline = (sums + unit) * (self.chip.device.low_rel / self.step_rel)
         grid = Grid.of(weights, top)
@@ -128,6 +136,7 @@ class _Columns:
             adc=self._adc(noise, draw, factor, grid.step, kept**2 * (1.0 if spread is None else spread.step)),
             unit_of=self._unit_of(),
             unit_coef=None if self.layer.unit_coef is None else self.layer.unit_coef[self.row_block, self.group] * 1.0,
+            unit_crossbars=len(self.own) // max(1, len(self.units)),
             baseline=baseline,
             noise_key=key(draw.seed, "read", draw.run, *names),
         )
@@ -135,7 +144,7 @@ class _Columns:
     def _stacked(self, cells: RealCells) -> Floats:
         """Main and unit columns [row, col]."""
         main = cells.main[:, self.group, slice(*self.rows)]  # [plane, row, col]
-        flat = main.swapaxes(0, 1).reshape(self.rows[1] - self.rows[0], -1)
+        flat = main.swapaxes(0, 1)[:, self.exists]
         return np.concatenate([flat, *(cells.unit[i][:, None] for i in self.units)], axis=1)
 
     def _matrix(self, cells: RealCells) -> Floats:
@@ -162,7 +171,7 @@ class _Columns:
     def _unit_of(self) -> NDArray[np.int64] | None:
         if not self.units:
             return None
-        unit_of = np.empty(self.n_cols, np.int64)
+        unit_of = np.zeros(self.n_cols, np.int64)
         for k, i in enumerate(self.units):
             unit_of[slice(*self.strips[i].cols)] = k
         return unit_of
@@ -171,7 +180,7 @@ class _Columns:
         """What a code counts in an output, [col]; unit columns count 1, their factor follows."""
         adc = Digitiser.of(self.layer.adc, self.layer.n_slices, self.layer.name)
         lsb = adc.lsb[list(self.layer.plane_slice)]
-        return np.append((self._weights() * lsb[:, None]).ravel(), np.ones(len(self.units)))
+        return np.append((self._weights() * lsb[:, None])[self.exists], np.ones(len(self.units)))
 
     def _weights(self) -> Floats:
         """What a cell step of a plane counts in an output, [plane, col]."""
@@ -180,7 +189,7 @@ class _Columns:
 
     def _adc(self, noise: NoiseModel, draw: Draw, factor: Floats, sum_step: float, variance_step: Floats) -> Converters:
         """How the columns are digitised, from sums and variances in grid steps."""
-        layer, n = self.layer, self.n_cols
+        layer = self.layer
         adc = Digitiser.of(layer.adc, layer.n_slices, layer.name)
         ideal = layer.adc.bits is None
         unit_code = (1 << layer.adc.unit_bits) - 1 if layer.adc.unit_bits is not None else 0
@@ -192,11 +201,10 @@ class _Columns:
             }
             for i in self.own:
                 for p, plane in enumerate(self.strips[i].planes):
-                    first, last = (plane * n + c for c in self.strips[i].cols)
-                    coefficients[first:last] = errors[bits[plane]][i][0][p]
+                    coefficients[self._places(plane, self.strips[i].cols)] = errors[bits[plane]][i][0][p]
             for k, i in enumerate(self.units):
-                coefficients[len(layer.plane_slice) * n + k] = errors[layer.adc.unit_bits or 1][i][1]
-        slices = np.repeat(layer.plane_slice, n)
+                coefficients[self.n_main + k] = errors[layer.adc.unit_bits or 1][i][1]
+        slices = np.repeat(layer.plane_slice, self.n_cols)[self.exists.ravel()]
         return converters(
             runs=self._runs(),
             factor=factor,
@@ -208,14 +216,18 @@ class _Columns:
             sigma_lsb=0.0 if ideal else total_sigma([effect.sigma_lsb for effect in noise.of_adcs.values()]),
         )
 
+    def _places(self, plane: int, cols: tuple[int, int]) -> NDArray[np.int64]:
+        """Where the columns of a strip stand in the row block, one after another."""
+        return self.at[plane * self.n_cols : (plane + 1) * self.n_cols][slice(*cols)]
+
     def _runs(self) -> list[tuple[int, int, int, int, int]]:
         """(first column, last + 1, slice, first output column, strip): each plane in each strip, then unit columns."""
-        runs, n = [], self.n_cols
+        runs, n, start = [], self.n_cols, self.n_main
         for k, i in enumerate(self.own):
-            first, last = self.strips[i].cols
+            cols = self.strips[i].cols
             for plane in self.strips[i].planes:
-                runs.append((plane * n + first, plane * n + last, self.layer.plane_slice[plane], first, k))
-        start = len(self.layer.plane_slice) * n
+                at = self._places(plane, cols)
+                runs.append((int(at[0]), int(at[-1]) + 1, self.layer.plane_slice[plane], cols[0], k))
         runs += [
             (start + k, start + k + 1, self.layer.n_slices, n + k, self.own.index(i)) for k, i in enumerate(self.units)
         ]
@@ -224,7 +236,6 @@ class _Columns:
     def circuits(self, cells: RealCells, circuit: Circuit, g_max_S: float) -> tuple[StripCircuit, ...]:
         """The circuits of the strips, for inputs that need a solution each."""
         found = []
-        n_planes = len(self.layer.plane_slice)
         for i in self.own:
             strip = self.strips[i]
             members = next(m for m in by_crossbar(self.strips) if i in m)
@@ -235,11 +246,12 @@ class _Columns:
                 other = self.strips[j]
                 line += other.rows[1] - other.rows[0]
                 bit_line += (other.cols[1] - other.cols[0]) * len(other.planes) + extra
-            cols = np.arange(*strip.cols)[:, None] + np.array(strip.planes) * self.n_cols  # [col, plane], as they lie
-            own = cols.ravel()
+            own = np.stack(
+                [self._places(p, strip.cols) for p in strip.planes], axis=1
+            ).ravel()  # [col, plane], as they lie
             after = bit_line + own.size
             if i in self.units:
-                own = np.append(own, n_planes * self.n_cols + self.units.index(i))
+                own = np.append(own, self.n_main + self.units.index(i))
             found.append(
                 StripCircuit(
                     circuit=circuit,

@@ -2,7 +2,8 @@
 
 Everything is relative to the device's g_max. A *strip* is what one crossbar holds of one group: some columns of some
 planes over one row block. Every strip has a unit column (offset encodings) and a reference column (baseline
-`reference`) of its own. Cells off the diagonal of a crossbar that groups share are not formed and carry nothing.
+`reference`) of its own. Cells off the diagonal of a crossbar that groups share are not formed and carry nothing, nor
+do the cells of a layer that no crossbar holds (pieces of its matrix without a weight): there `RealCells.main` is 0.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from xbar.hardware import Chip
 from xbar.noise import NoiseModel
 from xbar.parts.base import Cells, Circuit, Floats, When
-from xbar.program import Block, LayerProgram
+from xbar.program import Block, LayerProgram, formed
 from xbar.rng import generator
 
 Rows = tuple[int, int]
@@ -100,9 +101,10 @@ def realise(layer: LayerProgram, chip: Chip, noise: NoiseModel, strips: tuple[St
             g = effect.sample(cells, g, when, rng)
         return g
 
-    main, decay = real(layer.cells, "cells", noise.when), 1.0
+    exist = np.repeat(formed(layer).swapaxes(1, 2), np.diff(layer.row_edges), axis=2)  # [plane, group, row, col]
+    main, decay = real(layer.cells, "cells", noise.when) * exist, 1.0
     if noise.drift_compensation:
-        fresh = real(layer.cells, "cells", replace(noise.when, time_s=0.0)).sum()
+        fresh = (real(layer.cells, "cells", replace(noise.when, time_s=0.0)) * exist).sum()
         decay = float(main.sum() / fresh) if fresh > 0 and main.any() else 1.0
     edges = np.cumsum(sizes)[:-1]
     unit = tuple(np.split(real(ones, "unit", noise.when), edges)) if layer.unit_coef is not None else ()
@@ -113,7 +115,7 @@ def realise(layer: LayerProgram, chip: Chip, noise: NoiseModel, strips: tuple[St
 
 def wired(cells: RealCells, strips: tuple[Strip, ...], g_max_S: float, circuit: Circuit) -> RealCells:
     """Effective conductances: what wires with a resistance make of the cells."""
-    main = np.empty_like(cells.main)
+    main = np.zeros_like(cells.main)
     unit, reference = list(cells.unit), list(cells.reference)
     crossbars = [[(i, strips[i]) for i in members] for members in by_crossbar(strips)]
     arrays = [physical(cells, chosen) * (g_max_S / circuit.read_gain) for chosen in crossbars]

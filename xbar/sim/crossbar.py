@@ -19,7 +19,7 @@ Integers = NDArray[np.signedinteger | np.unsignedinteger]
 
 @dataclass(frozen=True)
 class Counts:
-    """What depends on the values of the inputs: saturated conversions and active word lines (non-zero digits)."""
+    """What depends on the values of the inputs: saturated conversions of all crossbars, and non-zero digits."""
 
     saturations: tuple[int, ...]  # [slice]
     unit_saturations: int
@@ -104,7 +104,12 @@ def _add_unit(prepared: PreparedLayer, part: _Routed, total: Tensor) -> int:
     unit_coef, unit_bits = part.blocks.unit_coef, prepared.layer.adc.unit_bits
     if unit_coef is None or unit_bits is None:
         return 0
-    values, saturated = unit_codes(part.words, prepared.digit, (1 << unit_bits) - 1)
+    saturated = 0
+    values = np.empty(part.words.shape[:2], np.int64)
+    for n_crossbars in np.unique(part.blocks.unit_crossbars):
+        these = part.blocks.unit_crossbars == n_crossbars
+        values[these], over = unit_codes(part.words[these], prepared.digit, (1 << unit_bits) - 1)
+        saturated += over * int(n_crossbars)
     for group in np.unique(part.blocks.pair_group):
         here = part.blocks.pair_group == group
         coef = torch.from_numpy(unit_coef[here].astype(np.float64))

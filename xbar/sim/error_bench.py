@@ -20,6 +20,7 @@ from xbar.quantization import dequantize, quantize_input
 from xbar.sim.analog import AnalogLayer, multiply_analog
 from xbar.sim.analog_prepare import prepare_analog
 from xbar.sim.cells import Draw
+from xbar.sim.compaction import gather, scatter
 from xbar.sim.crossbar import Integers, multiply
 from xbar.sim.prepare import prepare
 from xbar.sim.simulate import Progress, _batch_size, _integer_type
@@ -108,8 +109,9 @@ class Bench:
         layer = self.program.layers[index]
         q, _ = quantize_input(x, layer.input_scale, layer.input_bits, layer.input_signed)
         rows = vectors(q.to(_integer_type(layer)), layer.conv, layer.groups)
-        integers = np.ascontiguousarray(rows.numpy())
-        exact, _ = multiply(self._exact[index], integers)
+        integers = gather(layer, rows.numpy())
+        sums, _ = multiply(self._exact[index], integers)
+        exact = scatter(layer, sums)
         if index in self.tallies:
             n = round(len(integers) * share)
             floats = vectors(x, layer.conv, layer.groups)[:n].numpy()
@@ -129,7 +131,7 @@ class Bench:
         def output(way: Way) -> Floats:
             if way not in outputs and isinstance(way, Crossbars):
                 sums, _ = multiply_analog(self._crossbars(index, way), q, first_vector)
-                outputs[way] = sums.numpy().reshape(len(x), -1) * step
+                outputs[way] = scatter(layer, sums).numpy().reshape(len(x), -1) * step
             return outputs[way]
 
         for source in self.sources:

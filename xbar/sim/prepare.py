@@ -16,7 +16,7 @@ from xbar.errors import ModelError
 from xbar.kernels.clip import PackedCells
 from xbar.kernels.pulses import digit_table
 from xbar.kernels.tile import LANES, PART_BITS, ROWS_PER_STEP
-from xbar.program import AdcSetting, LayerProgram
+from xbar.program import AdcSetting, LayerProgram, crossbars_by_rows
 from xbar.sim.product import ExactProduct
 
 _NEVER = 2**31 - 1  # a limit that nothing reaches
@@ -30,6 +30,7 @@ class RiskyBlocks:
 
     pair_group: [pair]; pair_rows: [pair, 2]; n_safe: [pair, pulse], see above.
     unit_coef: int64 [pair, col], 0 where the unit column of the pair cannot clip; None where none can.
+    unit_crossbars: [pair] the crossbars that have such a unit column, each its own.
     pulse_cost: [pair] what one pulse costs in the kernel, in multiply-adds of a matrix product.
     """
 
@@ -38,6 +39,7 @@ class RiskyBlocks:
     n_safe: NDArray[np.int32]
     packed: PackedCells
     unit_coef: NDArray[np.int64] | None
+    unit_crossbars: NDArray[np.int64]
     n_words: int
     pulse_cost: NDArray[np.float64]
 
@@ -126,11 +128,12 @@ def prepare(layer: LayerProgram) -> PreparedLayer:
 
 
 def _unit_safe(layer: LayerProgram, largest_digit: int) -> NDArray[np.bool_]:
-    """[block]: the unit column cannot clip (or there is none)."""
-    rows = np.diff(layer.row_edges)
+    """[block, group]: the unit column cannot clip (or there is none)."""
+    crossbars = crossbars_by_rows(layer)
     if layer.unit_coef is None or layer.adc.unit_bits is None:
-        return np.ones(len(rows), bool)
-    return rows * largest_digit <= (1 << layer.adc.unit_bits) - 1
+        return np.ones(crossbars.shape, bool)
+    rows = np.diff(layer.row_edges)[:, None]
+    return (rows * largest_digit <= (1 << layer.adc.unit_bits) - 1) | (crossbars == 0)
 
 
 def _collapse(
@@ -149,8 +152,8 @@ def _collapse(
             for part, chosen in zip(parts, (~here, here), strict=True):
                 if chosen.any():
                     part[:, first:last] += cells * (factor * chosen)[:, None, :]
-        if layer.unit_coef is not None and unit_safe[block]:
-            parts[0][:, first:last] += layer.unit_coef[block][:, None, :]
+        if layer.unit_coef is not None:
+            parts[0][:, first:last] += (layer.unit_coef[block] * unit_safe[block][:, None])[:, None, :]
     return parts
 
 
@@ -185,18 +188,18 @@ def _pack_blocks(
     unit_safe: NDArray[np.bool_],
 ) -> tuple[RiskyBlocks, ...]:
     """One RiskyBlocks for each number of words that the row blocks with something to digitise have."""
-    edges = layer.row_edges
+    edges, crossbars = layer.row_edges, crossbars_by_rows(layer)
     by_words: dict[int, list[tuple[int, int]]] = {}
     for group in range(layer.groups):
         for block in range(len(edges) - 1):
-            if risky[:, group, block].any() or not unit_safe[block]:
+            if risky[:, group, block].any() or not unit_safe[block, group]:
                 by_words.setdefault(-(-(edges[block + 1] - edges[block]) // 32), []).append((group, block))
     result = []
     for n_words, pairs in sorted(by_words.items()):
         packed, work = _pack_cells(layer, risky, adc, pairs, n_words)
         unit_coef = None
-        if layer.unit_coef is not None and not all(unit_safe[b] for _, b in pairs):
-            unit_coef = np.stack([layer.unit_coef[b, g] * (not unit_safe[b]) for g, b in pairs])
+        if layer.unit_coef is not None and not all(unit_safe[b, g] for g, b in pairs):
+            unit_coef = np.stack([layer.unit_coef[b, g] * (not unit_safe[b, g]) for g, b in pairs])
         result.append(
             RiskyBlocks(
                 pair_group=np.array([g for g, _ in pairs], np.int64),
@@ -204,6 +207,7 @@ def _pack_blocks(
                 n_safe=np.stack([n_safe[g, b] for g, b in pairs]),
                 packed=packed,
                 unit_coef=unit_coef,
+                unit_crossbars=np.array([crossbars[b, g] * (not unit_safe[b, g]) for g, b in pairs], np.int64),
                 n_words=n_words,
                 pulse_cost=work,
             )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, overload
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -22,6 +21,7 @@ from xbar.result import Activity, LayerActivity, Runs, SimResult
 from xbar.sim.analog import AnalogLayer, multiply_analog
 from xbar.sim.analog_prepare import prepare_analog
 from xbar.sim.cells import Draw
+from xbar.sim.compaction import active_rows, gather, scatter
 from xbar.sim.crossbar import Counts, Integers, multiply
 from xbar.sim.prepare import PreparedLayer, prepare
 
@@ -117,6 +117,7 @@ def physics_of(program: Program, noise: NoiseModel | None = None) -> NoiseModel 
 class Multiply(Protocol):
     """Computes one layer's integer vectors [vector, group, row]: float64 [vector, group, col], and counts.
 
+    Rows and columns are those that the layer keeps (`LayerProgram.kept_rows`, `kept_cols`).
     first_vector: how many vectors of the layer came before these.
     """
 
@@ -196,8 +197,8 @@ def _batch_size(program: Program) -> int:
     """Inputs whose vectors, digits and results in the largest layer take about _BATCH_BYTES."""
     largest = 1
     for layer in program.layers:
-        groups, rows, cols = layer.cells.shape[1:]
-        largest = max(largest, layer.vectors_per_input * groups * (6 * rows + 24 * cols))
+        rows, cols = layer.shape
+        largest = max(largest, layer.vectors_per_input * layer.groups * (6 * rows + 24 * cols))
     return max(1, min(_MAX_BATCH, _BATCH_BYTES // largest))
 
 
@@ -206,7 +207,7 @@ class _LayerTally:
     saturations: tuple[int, ...]
     vectors: int = 0
     unit_saturations: int = 0
-    digits: int = 0
+    active_rows: int = 0
     clipped: int = 0
 
 
@@ -231,13 +232,15 @@ class _Tally:
         q, clipped = quantize_input(x, layer.input_scale, layer.input_bits, layer.input_signed)
         rows = vectors(q.to(_integer_type(layer)), layer.conv, layer.groups)
         first = self._first_input * layer.vectors_per_input
-        sums, counts = self._multiply(index, np.ascontiguousarray(rows.numpy()), first)
+        kept = gather(layer, rows.numpy())
+        sums, counts = self._multiply(index, kept, first)
         tally.vectors += len(rows)
         tally.clipped += clipped
-        tally.digits += counts.digits
+        tally.active_rows += active_rows(layer, kept, counts.digits)
         tally.unit_saturations += counts.unit_saturations
         tally.saturations = tuple(a + b for a, b in zip(tally.saturations, counts.saturations, strict=True))
-        y = fold_back(dequantize(sums, layer.input_scale, layer.weight_scale, layer.bias), x.shape, layer.conv)
+        outputs = dequantize(scatter(layer, sums), layer.input_scale, layer.weight_scale, layer.bias)
+        y = fold_back(outputs, x.shape, layer.conv)
         return y if len(x) == full else functional.pad(y, [0, 0] * (y.dim() - 1) + [0, full - len(x)])
 
     def activity(self, n_inputs: int) -> Activity:
@@ -261,11 +264,11 @@ def _layer_activity(layer: LayerProgram, tally: _LayerTally, n_inputs: int) -> L
         n_vectors=n,
         array_reads=n * per_vector.array_reads,
         row_pulses=n * per_vector.row_pulses,
-        active_rows=tally.digits * per_vector.active_row_weight,
+        active_rows=tally.active_rows,
         conversions=tuple(n * c for c in per_vector.conversions),
         saturations=tally.saturations,
         unit_conversions=n * per_vector.unit_conversions,
-        unit_saturations=tally.unit_saturations * per_vector.active_row_weight,  # its crossbars see the same inputs
+        unit_saturations=tally.unit_saturations,
         clipped_inputs=tally.clipped,
         tile_adds=n * per_vector.tile_adds,
         buffer_read_bits=n * per_vector.buffer_read_bits,
