@@ -168,3 +168,44 @@ def test_a_percentile_keeps_its_meaning_where_nearly_all_activations_are_zero() 
     x[:, 0] = torch.arange(1, 101)  # one activation in a thousand, so that 99 % of all of them are zero
     (layer,) = quantize(network, x, Precision(input_range="percentile", percentile=60)).layers
     assert layer.input_scale * 255 == pytest.approx(60, abs=0.02)
+
+
+def test_given_ranges_take_the_place_of_calibrated_ones() -> None:
+    network, x = from_torch(models.build(models.MLP), models.inputs(models.MLP, 2)), models.inputs(models.MLP, 6)
+    precision = Precision(input_bits=6)
+    calibrated = quantize(network, x, precision)
+    given = quantize(network, x, precision, input_ranges={"3": 2.5})
+    assert [q.input_scale for q in given.layers] == [
+        calibrated.layers[0].input_scale,
+        2.5 / 63,
+        calibrated.layers[2].input_scale,
+    ]
+    assert [q.input_signed for q in given.layers] == [q.input_signed for q in calibrated.layers]
+    power = Precision(input_bits=6, inputs="dynamic_fixed_point")
+    assert quantize(network, x, power, input_ranges={"3": 2.5}).layers[1].input_scale == 4 / 64
+
+
+def test_a_range_of_a_module_holds_wherever_the_network_uses_it() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.fc(x) ** 2)
+
+    network = from_torch(Twice(), torch.ones(2, 3))
+    qnet = quantize(network, torch.ones(2, 3), Precision(), input_ranges={"fc": 2.0})
+    assert [q.input_scale for q in qnet.layers] == [2 / 255, 2 / 255]
+    qnet = quantize(network, torch.ones(2, 3), Precision(), input_ranges={"fc:2": 3.0, "fc": 2.0})
+    assert [q.input_scale for q in qnet.layers] == [2 / 255, 3 / 255]
+
+
+def test_ranges_that_are_none_are_all_told() -> None:
+    network, x = from_torch(models.build(models.MLP), models.inputs(models.MLP, 2)), models.inputs(models.MLP, 2)
+    ranges = {"conv9": 1.0, "1": 0.0, "3": float("nan"), "5": float("inf")}
+    with pytest.raises(ConfigError) as caught:
+        quantize(network, x, Precision(), input_ranges=ranges)
+    assert len(caught.value.problems) == 4
+    assert "must name layers of MLP, got conv9; the layers are 1, 3, 5" in str(caught.value)
+    assert "input_ranges: 1: must be above 0, got 0.0" in str(caught.value)

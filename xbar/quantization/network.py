@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,16 +27,25 @@ class HasPrecision(Protocol):
 
 
 def quantize(
-    network: Network, calibration: Tensor | Iterable[Tensor | tuple[Tensor, ...]], chip: HasPrecision | Precision
+    network: Network,
+    calibration: Tensor | Iterable[Tensor | tuple[Tensor, ...]],
+    chip: HasPrecision | Precision,
+    *,
+    input_ranges: Mapping[str, float] | None = None,
 ) -> QuantizedNetwork:
     """Integers for every matrix layer: weights by `precision.weights`, activations by their calibrated ranges.
 
     calibration: batches of network inputs (an iterable, or one tensor); what they do not show, the ranges do not cover.
     chip: a chip, of which only `precision` is used, or a Precision.
+    input_ranges: the activation that the largest integer stands for, by layer, where it was learned (see
+    `xbar.training.quantization_aware`); the name of a module stands for all places where the network uses it. The other
+    layers are calibrated.
     Activations are unsigned where calibration saw no negative value. A layer that received only zeros gets the step 1.
-    Raises DataError for empty or broken calibration data, ConfigError for signed activations of one bit.
+    Raises DataError for empty or broken calibration data, ConfigError for signed activations of one bit, and for ranges
+    of unknown layers or not above 0.
     """
     precision = chip if isinstance(chip, Precision) else chip.precision
+    given = _given_ranges(network, input_ranges or {})
     seen = observe(network, calibration, histogram=precision.input_range != "max")
     if precision.input_bits == 1 and any(o.signed for o in seen):
         raise ConfigError(
@@ -43,25 +53,50 @@ def quantize(
             for layer, o in zip(network.layers, seen, strict=True)
             if o.signed
         )
-    layers = tuple(_quantize_layer(layer, o, precision) for layer, o in zip(network.layers, seen, strict=True))
+    layers = tuple(
+        _quantize_layer(layer, o, precision, given.get(layer.name))
+        for layer, o in zip(network.layers, seen, strict=True)
+    )
     return QuantizedNetwork(network, layers, precision)
 
 
-def _quantize_layer(layer: MatrixLayer, observed: Observed, precision: Precision) -> QuantizedLayer:
-    weight_q, scale, bits = _weights(layer.weight, precision)
-    method = dynamic_fixed_point if precision.inputs == "dynamic_fixed_point" else uniform
+def _given_ranges(network: Network, input_ranges: Mapping[str, float]) -> dict[str, float]:
+    """Ranges by the names of layers; ConfigError with every name that is none and every value that is no range."""
+    names, found, problems = [layer.name for layer in network.layers], dict[str, float](), []
+    for wanted, value in sorted(input_ranges.items()):  # `fc` before `fc:2`, which is one of its places
+        places = [n for n in names if n == wanted or n.startswith(f"{wanted}:")]
+        if not places:
+            near = difflib.get_close_matches(wanted, names, 1)
+            hint = f"did you mean {near[0]}?" if near else f"the layers are {', '.join(names)}"
+            problems.append(f"input_ranges: must name layers of {network.name}, got {wanted}; {hint}")
+        if not 0 < value < float("inf"):
+            problems.append(f"input_ranges: {wanted}: must be above 0, got {value}; leave it out to calibrate it")
+        found.update(dict.fromkeys(places, float(value)))
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _quantize_layer(
+    layer: MatrixLayer, observed: Observed, precision: Precision, given_range: float | None
+) -> QuantizedLayer:
+    weight_q, scale, bits = quantize_weights(layer.weight, precision)
+    full_range = given_range if given_range is not None else calibrated_range(observed, precision)
     return QuantizedLayer(
         layer=layer,
         weight_q=weight_q,
         weight_scale=scale,
         weight_bits=bits,
-        input_scale=method.input_scale(_input_range(observed, precision), precision.input_bits, observed.signed),
+        input_scale=input_scale(full_range, precision, observed.signed),
         input_bits=precision.input_bits,
         input_signed=observed.signed,
     )
 
 
-def _weights(weight: NDArray[np.float32], precision: Precision) -> tuple[NDArray[np.int32], NDArray[np.float64], int]:
+def quantize_weights(
+    weight: NDArray[np.float32], precision: Precision
+) -> tuple[NDArray[np.int32], NDArray[np.float64], int]:
+    """Integers laid out as `weight` [col_total, ...], their steps [1] or [col_total], and their bits, sign included."""
     per_channel = precision.granularity == "channel"
     if precision.weights == "one_level":
         level = one_level.weight_scale(weight, per_channel)
@@ -71,7 +106,14 @@ def _weights(weight: NDArray[np.float32], precision: Precision) -> tuple[NDArray
     return uniform.weight_integers(weight, scale, precision.weight_bits), scale, precision.weight_bits
 
 
-def _input_range(observed: Observed, precision: Precision) -> float:
+def input_scale(full_range: float, precision: Precision, signed: bool) -> float:
+    """Step of activations whose largest integer stands for `full_range`."""
+    method = dynamic_fixed_point if precision.inputs == "dynamic_fixed_point" else uniform
+    return method.input_scale(full_range, precision.input_bits, signed)
+
+
+def calibrated_range(observed: Observed, precision: Precision) -> float:
+    """The range of a layer's activations by `precision.input_range`; 0 where all were zero."""
     if precision.input_range == "percentile" and precision.percentile is not None:
         return observed.percentile(precision.percentile)
     if precision.input_range == "mse":
