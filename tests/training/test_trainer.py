@@ -15,7 +15,8 @@ from torch.optim import SGD, Optimizer
 from xbar import datasets
 from xbar.errors import OutputError, TrainingError
 from xbar.training.base import Method, Treated, find_layers
-from xbar.training.trainer import CHECKPOINT, Data, Epoch, Stage, Training, accuracy, zero_share
+from xbar.training.stages import Stage
+from xbar.training.trainer import CHECKPOINT, Data, Epoch, Training, accuracy, zero_share
 
 
 class Decay(Method):
@@ -209,3 +210,12 @@ def test_the_share_of_zeros_counts_weights_only() -> None:
         model[0].bias.zero_()
     assert zero_share(model) == 0.25
     assert zero_share(nn.ReLU()) == 0
+
+
+@pytest.mark.parametrize("model", [MLP((16, 10)), MLP((64, 9)), nn.Flatten(0)])
+def test_a_model_that_does_not_suit_the_data_is_told_before_anything_runs(data: Data, model: nn.Module) -> None:
+    optimizer = SGD([nn.Parameter(torch.zeros(1))], 0.1)
+    with pytest.raises(
+        TrainingError, match=r"model: (cannot take images of \[1, 8, 8\]|must give one number for each of 10)"
+    ):
+        Training(model, optimizer, {}, [Stage(1, 0.1)]).run(data)

@@ -80,7 +80,7 @@ def write(model: nn.Module, example: torch.Tensor, out: str | None) -> None:
 
             save_file(model.state_dict(), CHECKPOINT)
         else:
-            raise OutputError("out: LeNet-5 needs a file to be written to, got none; add for example lenet5.pt2")
+            raise OutputError("out: this model needs a file to be written to, got none; add for example lenet5.pt2")
     except (OSError, RuntimeError) as error:
         raise OutputError(f"{out or CHECKPOINT}: cannot be written ({error})") from error
 

@@ -24,28 +24,9 @@ from torch.optim import Optimizer
 from xbar.errors import OutputError, TrainingError
 from xbar.rng import generator, key
 from xbar.training.base import Method
+from xbar.training.stages import Stage, stage_problems
 
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Some epochs at one learning rate.
-
-    Before the first epoch the methods named in `finish` are finished, those in `attach` attached, and the steps in
-    `call` taken ("admm.map": the step `map` of the method `admm`), in this order. lr_factor: what the learning rate is
-    multiplied with after every `lr_every` epochs. patience: end the stage after so many epochs without a better
-    accuracy.
-    """
-
-    epochs: int
-    lr: float
-    attach: tuple[str, ...] = ()
-    finish: tuple[str, ...] = ()
-    call: tuple[str, ...] = ()
-    lr_every: int | None = None
-    lr_factor: float = 0.5
-    patience: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +82,7 @@ class Training:
         self.batch, self.seed, self._augment = batch, seed, augment
         self._active: list[str] = []
         self._finished: dict[str, dict[str, Any]] = {}
-        problems = _problems(self.methods, self.stages)
+        problems = stage_problems(self.methods, self.stages)
         if batch < 1:
             problems.append(f"batch: must be at least 1, got {batch}")
         if problems:
@@ -114,9 +95,10 @@ class Training:
 
         folder: where the checkpoint of the last epoch is kept, and found again: a training that was killed goes on from
         there with the same result. told: gets every epoch as it ends.
-        Raises TrainingError where the loss is not finite (the checkpoint of the epoch before stays), OutputError where
-        the folder cannot be written.
+        Raises TrainingError where the model does not suit the data, or the loss is not finite (the checkpoint of the
+        epoch before stays), OutputError where the folder cannot be written.
         """
+        self._try(data)
         file = None if folder is None else Path(folder) / CHECKPOINT
         progress = self._resumed(file) if file is not None and file.exists() else _Progress()
         for number in range(progress.stage, len(self.stages)):
@@ -135,6 +117,27 @@ class Training:
         for name in tuple(self._active):
             self._finish(name)
         return progress.history
+
+    def _try(self, data: Data) -> None:
+        """One image through the model, which stays as it was."""
+        shape, classes = list(data.images.shape[1:]), int(max(data.labels.max(), data.test_labels.max())) + 1
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                outputs = list(self.model(data.images[:1]).shape)
+        except (RuntimeError, ValueError, TypeError) as error:  # what layers raise at a wrong shape
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"model: cannot take images of {shape} ({reason}); choose another network or data"
+            ) from error
+        finally:
+            self.model.train(was_training)
+        if len(outputs) != 2 or outputs[1] < classes:
+            raise TrainingError(
+                f"model: must give one number for each of {classes} classes, got {outputs} for one image; "
+                "choose another network or data"
+            )
 
     def _enter(self, stage: Stage) -> None:
         for name in stage.finish:
@@ -225,50 +228,6 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         return _Progress(state["stage"], state["epoch"], [Epoch(**e) for e in state["history"]])
-
-
-def _problems(methods: Mapping[str, Method], stages: Sequence[Stage]) -> list[str]:
-    problems = [] if stages else ["stages: at least one is needed, got none"]
-    attached: set[str] = set()
-    finished: set[str] = set()
-    for i, stage in enumerate(stages, start=1):
-        where = f"stage {i}"
-        if stage.epochs < 0:
-            problems.append(f"{where}: epochs: must be 0 or more, got {stage.epochs}")
-        if not (math.isfinite(stage.lr) and stage.lr > 0):
-            problems.append(f"{where}: lr: must be above 0, got {stage.lr}")
-        if stage.lr_every is not None and stage.lr_every < 1:
-            problems.append(f"{where}: lr_every: must be at least 1, got {stage.lr_every}")
-        if not 0 < stage.lr_factor <= 1:
-            problems.append(f"{where}: lr_factor: must be above 0 and at most 1, got {stage.lr_factor}")
-        if stage.patience is not None and stage.patience < 1:
-            problems.append(f"{where}: patience: must be at least 1, got {stage.patience}")
-        for name in stage.finish:
-            if name not in attached - finished:
-                problems.append(
-                    f"{where}: finish: '{name}' is not attached at that moment; attach it in a stage before"
-                )
-            finished.add(name)
-        for name in stage.attach:
-            if name not in methods:
-                known = ", ".join(methods) or "none"
-                problems.append(f"{where}: attach: must be one of the methods ({known}), got '{name}'")
-            elif name in attached:
-                problems.append(f"{where}: attach: '{name}' was attached before; a method acts once")
-            attached.add(name)
-        for step in stage.call:
-            name, _, action = step.partition(".")
-            if name not in attached - finished or action.startswith("_") or not hasattr(methods.get(name), action):
-                problems.append(
-                    f"{where}: call: must be METHOD.STEP of an attached method, got '{step}'; look up its steps in "
-                    "xbar/training"
-                )
-    problems += [
-        f"methods: '{name}' is never attached; name it in a stage or leave it out"
-        for name in methods
-        if name not in attached
-    ]
-    return problems
 
 
 def _is_over(stage: Stage, progress: _Progress) -> bool:

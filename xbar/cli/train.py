@@ -1,0 +1,109 @@
+"""`xbar train`: train a network for the hardware, as a recipe says."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from xbar.cli.options import err, out
+from xbar.errors import OutputError, XbarError
+
+if TYPE_CHECKING:
+    from xbar.training.recipe import Recipe
+    from xbar.training.trainer import Epoch
+
+
+def train(
+    recipe: Annotated[
+        str | None, typer.Argument(help="Name of a recipe, or path of a YAML file. Without one: the recipes.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the checkpoint, the trained model.pt2 and training.json."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", "-d", help="Other data than the recipe's, as for 'xbar run'.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Other seed than the recipe's.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            help="Change the recipe: path=value, as in its YAML, for example stages.0.epochs=2. Repeatable.",
+            metavar="PATH=VALUE",
+        ),
+    ] = None,
+) -> None:
+    """Train a network for the hardware: methods and stages as a recipe says, every epoch kept.
+
+    A training that was stopped goes on from its folder, with the same result as one that was not.
+
+    [bold]Examples[/bold]
+
+    xbar train bit_slice_l1_zhang_2019 --data mnist:PATH --out runs/slices
+
+    xbar train my_recipe.yaml --out runs/mine --data mnist:PATH --set stages.0.epochs=2
+
+    xbar run runs/slices/model.pt2 --data mnist:PATH
+    """
+    from xbar.sweep.grid import settings_of
+    from xbar.training.recipe import list_recipes, load_recipe
+
+    if recipe is None:
+        for name in list_recipes():
+            out.print(f"{name}: {load_recipe(name).citation}", highlight=False, soft_wrap=True)
+        return
+    if folder is None:
+        raise XbarError("--out: a training needs a folder for checkpoint and model; add for example --out runs/mine")
+    changes = dict(settings_of(set_ or []))
+    changes |= {} if data is None else {"data": data}
+    changes |= {} if seed is None else {"seed": str(seed)}
+    _train(load_recipe(recipe, changes), folder)
+
+
+def _train(recipe: Recipe, folder: Path) -> None:
+    from xbar.demo.train import write
+    from xbar.training.trainer import accuracy, zero_share
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"--out: {folder} cannot be made ({error.strerror}); choose another folder") from error
+    data, training = recipe.load_data(), recipe.training()
+    start, n_epochs = time.perf_counter(), sum(stage.epochs for stage in recipe.stages)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("training", total=n_epochs)
+
+        def told(epoch: Epoch) -> None:
+            out.print(_line(epoch), highlight=False, soft_wrap=True)
+            before = sum(stage.epochs for stage in recipe.stages[: epoch.stage])
+            bar.update(task, completed=before + epoch.epoch + 1)
+
+        history = training.run(data, folder, told)
+    score = accuracy(training.model, data.test_images, data.test_labels)
+    model, record = folder / "model.pt2", folder / "training.json"
+    write(training.model.eval(), data.test_images[:2], str(model))
+    figures = {
+        "recipe": recipe.model_dump(mode="json"),
+        "epochs": [asdict(epoch) for epoch in history],
+        "accuracy": score,
+        "zeros": zero_share(training.model),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    record.write_text(json.dumps(figures, indent=1) + "\n")
+    out.print(f"accuracy {score:.2%}, {figures['zeros']:.1%} of the weights are 0; {model}, {record}", highlight=False)
+
+
+def _line(epoch: Epoch) -> str:
+    return (
+        f"stage {epoch.stage + 1} epoch {epoch.epoch + 1:3d}: loss {epoch.loss:.4f}, accuracy {epoch.accuracy:.2%}, "
+        f"{epoch.zeros:.1%} of the weights are 0"
+    )

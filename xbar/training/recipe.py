@@ -1,0 +1,249 @@
+"""A training as a YAML file: network, data, methods and stages. `load_recipe("bit_slice_l1_zhang_2019")`, or your own.
+
+model: mlp-784-300-10            # a network of `NETWORKS`, or my_package.nets:MyNet
+data: mnist                      # as for `xbar run --data`
+optimizer: {kind: sgd, momentum: 0.9}
+methods:
+  slices: {kind: bit_slice_l1, strength: 0.5}
+stages:
+  - {epochs: 20, lr: 0.01}
+  - {epochs: 10, lr: 0.01, attach: [slices]}
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.resources
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.optim import SGD, Adam
+
+from xbar import datasets
+from xbar.config import Document, load_yaml, validate
+from xbar.demo.models import MLP, CaffeConvNet, CaffeLeNet, DigitsCnn, LeNet5, ResNet20
+from xbar.errors import ConfigError, TrainingError, XbarError
+from xbar.settings import Settings, problems
+from xbar.training.base import Method, Together
+from xbar.training.stages import Stage
+from xbar.training.trainer import Data, Training
+
+NETWORKS: dict[str, type[nn.Module]] = {
+    "digits_cnn": DigitsCnn,
+    "lenet5": LeNet5,
+    "caffe_lenet": CaffeLeNet,
+    "caffe_convnet": CaffeConvNet,
+    "resnet20": ResNet20,
+}
+
+
+class StageSettings(Settings):
+    """See `xbar.training.stages.Stage`."""
+
+    epochs: int = Field(strict=True, ge=0)
+    lr: float = Field(gt=0)
+    attach: tuple[str, ...] = ()
+    finish: tuple[str, ...] = ()
+    call: tuple[str, ...] = ()
+    lr_every: int | None = Field(None, strict=True, ge=1)
+    lr_factor: float = Field(0.5, gt=0, le=1)
+    patience: int | None = Field(None, strict=True, ge=1)
+
+
+class OptimizerSettings(Settings):
+    """torch's SGD (with momentum) or Adam; weight decay as theirs."""
+
+    kind: Literal["sgd", "adam"] = "sgd"
+    momentum: float | None = Field(None, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _nothing_inert(self) -> OptimizerSettings:
+        if self.kind == "adam" and self.momentum is not None:
+            raise ValueError("momentum has no effect with kind: adam; remove it")
+        return self
+
+    def build(self, model: nn.Module, lr: float) -> SGD | Adam:
+        if self.kind == "adam":
+            return Adam(model.parameters(), lr, weight_decay=self.weight_decay)
+        return SGD(model.parameters(), lr, momentum=self.momentum or 0.0, weight_decay=self.weight_decay)
+
+
+class AugmentSettings(Settings):
+    """Random changes of each image: shifted by up to `shift_px` pixels each way (zeros come in), half mirrored."""
+
+    shift_px: int = Field(0, strict=True, ge=0)
+    mirror: bool = Field(False, strict=True)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        if self.shift_px:
+            images = _shifted(images, self.shift_px, generator)
+        if self.mirror:
+            left = torch.rand(len(images), generator=generator).to(images.device) < 0.5
+            images = torch.where(left[:, None, None, None], images.flip(-1), images)
+        return images
+
+
+class Recipe(Settings):
+    """What a recipe file says.
+
+    methods: any names, each with a `kind` (a file of xbar/training, or module:Class) and the arguments of that method.
+    """
+
+    name: str = ""
+    citation: str = ""
+    model: str
+    data: str
+    seed: int = Field(0, strict=True, ge=0)
+    batch: int = Field(64, strict=True, ge=1)
+    optimizer: OptimizerSettings = OptimizerSettings()
+    augment: AugmentSettings | None = None
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    stages: tuple[StageSettings, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _everything_exists(self) -> Recipe:
+        found: list[tuple[tuple[str | int, ...], str, Any]] = []
+        try:
+            network(self.model)
+        except ValueError as error:
+            found.append((("model",), str(error), self.model))
+        built: dict[str, Method] = {}
+        for name, arguments in self.methods.items():
+            try:
+                built[name] = method(arguments)
+            except ValueError as error:
+                found.append((("methods", name), str(error), None))
+            except XbarError as error:
+                found += [(("methods", name), problem, None) for problem in error.problems]
+        if found:
+            raise problems("Recipe", found)
+        return self
+
+    def training(self) -> Training:
+        """Network, optimizer and methods, ready to run; the first weights follow from the seed."""
+        torch.manual_seed(self.seed)
+        model = network(self.model)()
+        optimizer = self.optimizer.build(model, self.stages[0].lr)
+        methods = {name: method(arguments) for name, arguments in self.methods.items()}
+        stages = [Stage(**stage.model_dump()) for stage in self.stages]
+        return Training(model, optimizer, methods, stages, batch=self.batch, seed=self.seed, augment=self.augment)
+
+    def load_data(self) -> Data:
+        """All images of the recipe's data. Raises DataError."""
+        train, test = datasets.load(self.data, "train"), datasets.load(self.data, "test")
+        return Data(*(torch.from_numpy(a) for a in (train.images, train.labels, test.images, test.labels)))
+
+
+def _shifted(images: Tensor, shift_px: int, generator: torch.Generator) -> Tensor:
+    n, _, rows, cols = images.shape
+    padded = nn.functional.pad(images, (shift_px,) * 4)
+    down, right = torch.randint(0, 2 * shift_px + 1, (2, n), generator=generator)
+    row = (down[:, None] + torch.arange(rows)).to(images.device)
+    col = (right[:, None] + torch.arange(cols)).to(images.device)
+    image = torch.arange(n, device=images.device)
+    return padded.permute(0, 2, 3, 1)[image[:, None, None], row[:, :, None], col[:, None, :]].permute(0, 3, 1, 2)
+
+
+def network(name: str) -> Any:
+    """What builds a network: a name of `NETWORKS`, `mlp-784-300-10`, or module:Class. Raises ValueError."""
+    if name in NETWORKS:
+        return NETWORKS[name]
+    kind, *sizes = name.split("-")
+    if kind == "mlp" and len(sizes) >= 2 and all(size.isdigit() and int(size) for size in sizes):
+        return lambda: MLP(tuple(int(size) for size in sizes))
+    if ":" in name:
+        return _of_module(name, nn.Module)
+    close = difflib.get_close_matches(name, NETWORKS, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    known = ", ".join(NETWORKS)
+    raise ValueError(f"must be a network; {hint}the networks are {known}, mlp-784-300-10, or module:Class of your own")
+
+
+def method_kinds() -> tuple[str, ...]:
+    """Names of the training methods: the files of xbar/training that hold one."""
+    package = importlib.import_module("xbar.training")
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return tuple(sorted(name for name in names if _method_in(f"xbar.training.{name}")))
+
+
+def method(arguments: Mapping[str, Any]) -> Method:
+    """A method from `{kind: ..., argument: value}`. Raises ValueError for the kind, TrainingError else."""
+    kind = arguments.get("kind")
+    if isinstance(kind, str) and ":" in kind:
+        cls = _of_module(kind, Method)
+    elif isinstance(kind, str) and kind in method_kinds():
+        cls = _method_in(f"xbar.training.{kind}")
+    else:
+        close = difflib.get_close_matches(str(kind), method_kinds(), n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        known = ", ".join(method_kinds())
+        raise ValueError(f"kind must be a training method, got {kind}; {hint}the methods are {known}, or module:Class")
+    given = {name: value for name, value in arguments.items() if name != "kind"}
+    known_arguments = inspect.signature(cls).parameters
+    found = []
+    for name in given.keys() - known_arguments.keys():
+        close = difflib.get_close_matches(name, known_arguments, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"its arguments are {', '.join(known_arguments)}"
+        found.append(f"{cls.__name__}: has no argument '{name}'; {hint}")
+    needed = {name for name, p in known_arguments.items() if p.default is p.empty} - given.keys()
+    found += [f"{cls.__name__}: needs '{name}'; give it a value" for name in sorted(needed)]
+    if found:
+        raise TrainingError(sorted(found))
+    made: Method = cls(**given)
+    return made
+
+
+def _method_in(module_name: str) -> Any:
+    """The method that a module defines, or None."""
+    module = importlib.import_module(module_name)
+    for candidate in vars(module).values():
+        own = inspect.isclass(candidate) and candidate.__module__ == module_name and candidate is not Together
+        if own and issubclass(candidate, Method) and not inspect.isabstract(candidate):
+            return candidate
+    return None
+
+
+def _of_module(name: str, family: type) -> Any:
+    module_name, _, class_name = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name, None)
+    except (ImportError, SyntaxError, TypeError, ValueError) as error:
+        raise ValueError(f"cannot import {module_name} ({error}); install it, or put it on PYTHONPATH") from error
+    if not (inspect.isclass(found) and issubclass(found, family) and not inspect.isabstract(found)):
+        raise ValueError(f"{module_name} has no class {class_name} that is a {family.__module__}.{family.__name__}")
+    return found
+
+
+def list_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with the package."""
+    files = importlib.resources.files("xbar.training") / "recipes"
+    return tuple(sorted(f.name.removesuffix(".yaml") for f in files.iterdir() if f.name.endswith(".yaml")))
+
+
+def load_recipe(name_or_path: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe by name (`list_recipes()`) or by the path of its YAML file.
+
+    overrides: settings to change, {"stages.0.epochs": 2}. Raises ConfigError with every problem at once.
+    """
+    return validate(Recipe, _document(name_or_path), overrides)
+
+
+def _document(name_or_path: str | Path) -> Document:
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name:
+        return load_yaml(name_or_path)
+    if name not in list_recipes():
+        close = difflib.get_close_matches(name, list_recipes(), n=1)
+        hint = f"did you mean {close[0]}?" if close else f"the recipes are {', '.join(list_recipes())}"
+        raise ConfigError(f"recipe: must be a known recipe or a .yaml file, got {name}; {hint}")
+    with importlib.resources.as_file(importlib.resources.files("xbar.training") / "recipes" / f"{name}.yaml") as path:
+        document = load_yaml(path)
+    return Document(f"{name}.yaml", document.data, document.lines)
