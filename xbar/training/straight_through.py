@@ -1,0 +1,114 @@
+"""What the methods share that change what a layer computes, and train through it: straight-through gradients.
+
+In the forward pass a tensor is replaced by what the hardware makes of it, in the backward pass it is not: d new / d old
+is taken as 1 (Bengio, Leonard, Courville, arXiv 1308.3432).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.nn.utils import parametrize
+
+from xbar.errors import TrainingError
+from xbar.network import Precision
+from xbar.quantization.network import quantize_weights
+from xbar.training.base import MATRIX_MODULES, Treated
+
+
+class _Replace(Function):
+    @staticmethod
+    def forward(_ctx: Any, _old: Tensor, new: Tensor) -> Tensor:
+        return new.clone()
+
+    @staticmethod
+    def backward(_ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return grads[0], None
+
+
+def straight_through(old: Tensor, new: Tensor) -> Tensor:
+    """`new`, exactly, with the gradient handed on to `old`; both of one shape."""
+    return _Replace.apply(old, new)
+
+
+def weight_integers(who: str, treated: Treated, precision: Precision) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """A layer's weights as `xbar.quantize` makes them: integers of the weights' shape, and steps [1] or [col_total].
+
+    who: the method, for the TrainingError about weights that are NaN or infinite.
+    """
+    weight = treated.parameter.detach().cpu().numpy().astype(np.float32, copy=False)
+    if not np.isfinite(weight).all():
+        raise TrainingError(
+            f"{who}: layer {treated.name}: weights must be finite, got NaN or infinity; lower the learning rate"
+        )
+    integers, scale, _ = quantize_weights(weight, precision)
+    return integers, scale
+
+
+def on_grid(integers: NDArray[Any], scale: NDArray[np.float64], like: Tensor) -> Tensor:
+    """Integers, or what noise made of them, times their steps: laid out as the weights `like`, of their type."""
+    steps = scale.reshape(-1, *([1] * (integers.ndim - 1)))
+    return torch.from_numpy(np.asarray(integers * steps, np.float32)).to(like)
+
+
+@final
+class SeenWeight(nn.Module):
+    """A parametrization: what `see(weight, training)` makes of a weight, in place of it."""
+
+    def __init__(self, see: Callable[[Tensor, bool], Tensor]) -> None:
+        super().__init__()
+        self.see = see
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The weight as the layer's product sees it."""
+        return self.see(weight, self.training)
+
+
+@final
+class SeenWeights:
+    """All weights that a method shows its layers in another form; `remove` brings the plain ones back."""
+
+    def __init__(
+        self, model: nn.Module, treated: Sequence[Treated], see: Callable[[Treated], Callable[[Tensor, bool], Tensor]]
+    ) -> None:
+        self._added: list[tuple[nn.Module, SeenWeight, tuple[str, ...]]] = []
+        for layer in treated:
+            for module in sharing(model, layer):
+                seen = SeenWeight(see(layer)).train(module.training)
+                order = tuple(module._parameters)
+                parametrize.register_parametrization(module, "weight", seen, unsafe=True)
+                self._added.append((module, seen, order))
+
+    def remove(self) -> None:
+        """Take these parametrizations away, and no others."""
+        for module, seen, order in self._added:
+            if not parametrize.is_parametrized(module, "weight"):
+                continue
+            chain = module.parametrizations["weight"]  # type: ignore[index]
+            assert isinstance(chain, parametrize.ParametrizationList)
+            position = [i for i, other in enumerate(chain) if other is seen]
+            for i in position:
+                del chain[i]
+            if len(chain) == 0:
+                parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
+                for name in (n for n in order if n in module._parameters):  # weight before bias, as before
+                    module._parameters[name] = module._parameters.pop(name)
+        self._added = []
+
+
+def sharing(model: nn.Module, treated: Treated) -> Iterator[nn.Module]:
+    """The modules that use a layer's weights: itself, and those that share them."""
+    for module in model.modules():
+        if isinstance(module, MATRIX_MODULES):
+            if parametrize.is_parametrized(module, "weight"):
+                own = getattr(module.parametrizations["weight"], "original", None)  # type: ignore[index]
+            else:
+                own = module.weight
+            if own is treated.parameter:
+                yield module
