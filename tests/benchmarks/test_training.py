@@ -11,19 +11,38 @@ import pytest
 import torch
 from torch.nn import functional
 
+from xbar.hardware import load_chip
+from xbar.training.admm import Admm
 from xbar.training.base import Method, Together
 from xbar.training.bit_slice_l1 import BitSliceL1
+from xbar.training.group_deletion import GroupDeletion
 from xbar.training.group_lasso import GroupLasso
 from xbar.training.l1 import L1
+from xbar.training.levels import device_levels
+from xbar.training.noise_aware import NoiseAware
+from xbar.training.one_level import OneLevel
 from xbar.training.pruning import MagnitudePruning
+from xbar.training.quantization_aware import QuantizationAware
+from xbar.training.rank_clipping import RankClipping
 
 BAR = 1.5
+BARS = {"rank clipping, rank falling": 2.0}  # two layers for each, with more weights than it until the rank has fallen
+EVERY = 5  # steps in a round; what a method does now and then, it does once in each: publications wait 60 to 5,000
+CHIP = load_chip("neurram_nature_2022")
 METHODS: dict[str, Callable[[], Method]] = {
+    "ADMM, structure and levels": lambda: Admm(
+        prune=0.5, structure="shape_column", levels=device_levels(CHIP.device), rho=1e-2, every=EVERY
+    ),
     "bit-slice L1": lambda: BitSliceL1(0.5),
     "bit-slice L1, pruned": lambda: Together(MagnitudePruning(fraction=0.5), BitSliceL1(0.5)),
+    "group deletion": lambda: GroupDeletion(1e-3, crossbar_rows=64, crossbar_cols=64),
     "group lasso": lambda: GroupLasso(1e-3),
     "L1": lambda: L1(10.0),
     "magnitude pruning": lambda: MagnitudePruning(fraction=0.5),
+    "noise-aware": lambda: NoiseAware("reram_wan_2022", CHIP),
+    "one level": lambda: OneLevel(1e-4, ramp=100, refit=EVERY),
+    "quantization-aware": lambda: QuantizationAware(CHIP),
+    "rank clipping, rank falling": lambda: RankClipping(every=EVERY),
 }
 
 
@@ -36,8 +55,8 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _step(method: Method | None) -> Callable[[], None]:
-    """A training step of LeNet-5 on 64 images, SGD with momentum."""
+def _round(method: Method | None) -> Callable[[], None]:
+    """Training steps of LeNet-5 on 64 images, SGD with momentum."""
     torch.manual_seed(0)
     model = models.LeNet5()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
@@ -45,28 +64,29 @@ def _step(method: Method | None) -> Callable[[], None]:
     if method is not None:
         method.attach(model, optimizer)
 
-    def step() -> None:
-        loss = functional.cross_entropy(model(x), y)
-        if method is not None:
-            loss = loss + method.penalty()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if method is not None:
-            method.after_step()
+    def steps() -> None:
+        for _ in range(EVERY):
+            loss = functional.cross_entropy(model(x), y)
+            if method is not None:
+                loss = loss + method.penalty()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if method is not None:
+                method.after_step()
 
-    return step
+    return steps
 
 
 def _overhead(name: str, n_rounds: int) -> float:
-    """Median time of a step with the method over that without, run in turns after three that do not count."""
-    steps = [_step(METHODS[name]()), _step(None)]
+    """Median time of a round with the method over that without, run in turns after one that does not count."""
+    rounds = [_round(METHODS[name]()), _round(None)]
     times: list[list[float]] = [[], []]
-    for round_ in range(n_rounds + 3):
-        for step, took in zip(steps, times, strict=True):
+    for i in range(n_rounds + 1):
+        for steps, took in zip(rounds, times, strict=True):
             start = time.perf_counter()
-            step()
-            if round_ >= 3:
+            steps()
+            if i >= 1:
                 took.append(time.perf_counter() - start)
     ratio = statistics.median(times[0]) / statistics.median(times[1])
     print(f"{name}: {ratio:.2f} times the plain training step")
@@ -75,10 +95,10 @@ def _overhead(name: str, n_rounds: int) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
-def test_a_step_takes_at_most_half_as_long_again(name: str) -> None:
-    assert _overhead(name, 60) < BAR
+def test_a_step_stays_below_its_bar(name: str) -> None:
+    assert _overhead(name, 20) < BARS.get(name, BAR)
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_that_lost_its_speed_is_noticed_on_a_busy_machine_too(name: str) -> None:
-    assert _overhead(name, 15) < 2 * BAR
+    assert _overhead(name, 3) < 2 * BARS.get(name, BAR)

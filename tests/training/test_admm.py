@@ -298,6 +298,8 @@ def test_only_what_is_asked_for_is_treated() -> None:
         ({"prune": float("nan")}, "must be above 0 and at most 1"),
         ({"prune": 0.5, "structure": "filters"}, "structure: must be one of filter, channel"),
         ({"prune": 0.5, "crossbar": (0, 4)}, "crossbar: must be"),
+        ({"prune": 0.5, "crossbar": (8.5, 4)}, "crossbar: must be"),
+        ({"prune": 0.5, "structure": "crossbar_row"}, "Admm: crossbar_row: needs a crossbar's size; set crossbar="),
         ({"prune": 0.5, "rho": 0.0}, "rho: must be above 0"),
         ({"prune": 0.5, "every": 0}, "every: must be a whole number"),
     ],
@@ -314,7 +316,6 @@ def test_values_out_of_range_are_errors(choice: dict[str, Any], told: str) -> No
         ({"prune": {"conv9": 0.5}, "levels": Levels((1.0,))}, "one of conv1, conv2, fc1, fc2, fc3, got conv9"),
         ({"prune": {"conv1": 0.1}}, "layer conv1: must keep at least one filter of 6, got keep ratio 0.1; set 0.167"),
         ({"prune": {"conv1": 0.5}, "structure": {"conv2": "filter"}}, "layer conv1: needs a structure"),
-        ({"prune": {"conv1": 0.5}, "structure": "crossbar_row"}, "conv1: structure crossbar_row: needs the size"),
     ],
 )
 def test_what_a_model_cannot_give_is_an_error(choice: dict[str, Any], told: str) -> None:
@@ -328,7 +329,7 @@ def test_all_problems_come_at_once() -> None:
     assert len(caught.value.problems) == 5
     grouped = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3))
     with pytest.raises(TrainingError) as caught:
-        _attached(grouped, prune={"0": 0.5, "1": 0.01}, structure="shape_column")
+        _attached(grouped, prune={"0": 0.5, "1": 0.01}, structure="crossbar_block", crossbar=(8, 8))
     assert [p.split(": ")[1] for p in caught.value.problems] == ["layer 0", "layer 1"]
     assert "2 groups" in caught.value.problems[0]
 

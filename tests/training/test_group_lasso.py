@@ -10,6 +10,7 @@ from digits_training import accuracy, cnn, trained
 from torch import Tensor, nn
 
 from xbar.errors import TrainingError
+from xbar.training.group_deletion import GroupDeletion
 from xbar.training.group_lasso import GroupLasso
 from xbar.training.l1 import L1
 from xbar.training.pruning import MagnitudePruning
@@ -25,10 +26,30 @@ def _attached(model: nn.Module, **arguments: Any) -> GroupLasso:
 def test_the_penalty_of_a_linear_layer_by_hand() -> None:
     model = nn.Sequential(nn.Linear(2, 2))
     model[0].weight.data = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
-    assert _attached(model, groups="filters").penalty().item() == 5
-    assert _attached(model, groups=["channels"]).penalty().item() == 7
-    # shapes are the channels of a linear layer: they count once
+    assert _attached(model, structures="filter").penalty().item() == 5
+    assert _attached(model, structures=["channel"]).penalty().item() == 7
+    # shape columns are the channels of a linear layer: they count once
     assert _attached(model, strength=2.0).penalty().item() == 24
+
+
+def test_structures_that_coincide_in_a_layer_count_once() -> None:
+    """In a depthwise convolution each group is one filter of one channel; a large crossbar's columns are filters."""
+    model = nn.Sequential(nn.Conv2d(3, 3, 2, groups=3))
+    weight = model[0].weight.detach()
+    both = weight.flatten(1).norm(dim=1).sum().item(), weight.abs().sum().item()
+    assert _attached(model, structures=["filter", "channel"]).penalty().item() == pytest.approx(both[0])
+    assert _attached(model).penalty().item() == pytest.approx(sum(both))
+    choice = {"structures": ["crossbar_column", "filter"], "crossbar": (64, 64)}
+    assert _attached(model, **choice).penalty().item() == pytest.approx(both[0])
+
+
+def test_crossbar_rows_and_columns_are_the_groups_of_group_deletion() -> None:
+    model = nn.Sequential(nn.Linear(9, 5), nn.Linear(5, 7))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    deletion = GroupDeletion(0.3, crossbar_rows=4, crossbar_cols=3)
+    deletion.attach(model, optimizer)
+    lasso = _attached(model, strength=0.3, structures=["crossbar_row", "crossbar_column"], crossbar=(4, 3))
+    torch.testing.assert_close(lasso.penalty(), deletion.penalty())
 
 
 def _one_by_one(weight: Tensor, groups: int) -> dict[str, Tensor]:
@@ -43,7 +64,7 @@ def _one_by_one(weight: Tensor, groups: int) -> dict[str, Tensor]:
         for i in range(weight.shape[2])
         for j in range(weight.shape[3])
     )
-    return {"filters": filters, "channels": channels, "shapes": shapes}
+    return {"filter": filters, "channel": channels, "shape_column": shapes}
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -62,7 +83,7 @@ def test_the_penalty_and_gradient_are_those_of_all_groups(groups: int) -> None:
 def test_the_gradient_of_a_dead_group_is_zero() -> None:
     model = nn.Sequential(nn.Conv2d(2, 3, 2))
     model[0].weight.data[1] = 0
-    _attached(model, groups=["filters"]).penalty().backward()
+    _attached(model, structures=["filter"]).penalty().backward()
     assert (model[0].weight.grad[1] == 0).all()
     torch.testing.assert_close(model[0].weight.grad[0], model[0].weight.detach()[0] / model[0].weight[0].norm())
 
@@ -104,8 +125,14 @@ def test_whole_groups_go_to_zero_where_l1_leaves_them() -> None:
     ("arguments", "told"),
     [
         ({"strength": 0.0, "threshold": -1.0}, ["strength: must be", "threshold: must be"]),
-        ({"strength": 1.0, "groups": ()}, ["at least one is needed"]),
-        ({"strength": 1.0, "groups": ("filters", "weights", "layers")}, ["got 'weights'", "got 'layers'"]),
+        ({"strength": 1.0, "structures": ()}, ["at least one is needed"]),
+        ({"strength": 1.0, "structures": ("filters", "shapes")}, ["got 'filters'", "got 'shapes'"]),
+        ({"strength": 1.0, "structures": "unstructured"}, ["use L1 for it"]),
+        (
+            {"strength": 1.0, "structures": ("crossbar_row", "filter", "crossbar_block")},
+            ["crossbar_row, crossbar_block: needs a crossbar's size; set crossbar=(rows, weights per row)"],
+        ),
+        ({"strength": 1.0, "crossbar": (8,)}, ["crossbar: must be (rows, weights per row)"]),
     ],
 )
 def test_wrong_arguments_are_told_all_at_once(arguments: dict[str, Any], told: list[str]) -> None:
@@ -114,6 +141,13 @@ def test_wrong_arguments_are_told_all_at_once(arguments: dict[str, Any], told: l
     assert len(caught.value.problems) == len(told)
     for problem, part in zip(caught.value.problems, told, strict=True):
         assert part in problem
+
+
+def test_blocks_of_a_layer_with_groups_are_an_error() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.Conv2d(4, 4, 3))
+    with pytest.raises(TrainingError) as caught:
+        _attached(model, structures="crossbar_block", crossbar=(8, 8))
+    assert [p.split(": ")[1] for p in caught.value.problems] == ["layer 0"]
 
 
 def test_nothing_works_before_attach() -> None:

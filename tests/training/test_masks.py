@@ -1,4 +1,4 @@
-"""Zeros that no optimizer moves, and which weights form a structure."""
+"""Zeros that no optimizer moves, and their state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from xbar.errors import TrainingError
 from xbar.training.base import Treated, find_layers
-from xbar.training.masks import Mask, magnitudes, masks_from_state, masks_state, norms
+from xbar.training.masks import Mask, masks_from_state, masks_state
 
 OPTIMIZERS: dict[str, Any] = {
     "SGD": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
@@ -79,53 +79,15 @@ def test_the_mask_reaches_the_original_of_a_parametrized_weight() -> None:
     assert mask.zero_rel == 1.0
 
 
-def _brute_force(layer: nn.Conv2d, structure: str) -> dict[tuple[int, ...], list[float]]:
-    """The weights of each structure, found one by one."""
-    groups, per_group = layer.groups, layer.out_channels // layer.groups
-    found: dict[tuple[int, ...], list[float]] = {}
-    for out, filter_ in enumerate(layer.weight.tolist()):
-        g, f = divmod(out, per_group)
-        assert g < groups
-        for c, kernel in enumerate(filter_):
-            for k, value in enumerate(v for row in kernel for v in row):
-                key = {
-                    "filters": (g, f),
-                    "columns": (g, f),
-                    "channels": (g, c),
-                    "shapes": (g, c, k),
-                    "rows": (g, c, k),
-                    "weights": (g, f, c, k),
-                }[structure]
-                found.setdefault(key, []).append(value)
-    return found
-
-
-@pytest.mark.parametrize("structure", ["filters", "columns", "channels", "shapes", "rows", "weights"])
-def test_structures_are_what_their_names_say(structure: str) -> None:
-    torch.manual_seed(0)
-    layer = nn.Conv2d(4, 6, (3, 2), groups=2)
-    treated = _treated(layer)
-    expected = [torch.tensor(values) for values in _brute_force(layer, structure).values()]
-    if structure in ("channels", "shapes", "rows"):  # in the order of first appearance: group, channel, kernel
-        assert norms(treated, structure).shape[1] == 1
-    torch.testing.assert_close(norms(treated, structure).flatten(), torch.stack([v.norm() for v in expected]))
-    rms = torch.stack([v.square().mean().sqrt() for v in expected])
-    torch.testing.assert_close(magnitudes(treated, structure).flatten(), rms)
-
-
-@pytest.mark.parametrize(("structure", "axis"), [("columns", 1), ("rows", 2)])
-def test_columns_and_rows_are_those_of_the_crossbars(structure: str, axis: int) -> None:
-    treated = _treated(nn.Conv2d(4, 6, 3, groups=2))
-    found = norms(treated, structure).flatten()
-    torch.testing.assert_close(found, torch.linalg.vector_norm(treated.matrix(), dim=axis).flatten())
-
-
-def test_a_mask_of_structures_covers_their_weights() -> None:
-    layer = nn.Conv2d(2, 3, 2)
-    mask = Mask.of(_treated(layer), torch.tensor([False, True, False]).reshape(1, 3, 1, 1))
-    assert mask.zero[1].all()
-    assert int(mask.zero.sum()) == 8
-    assert mask.zero_rel == pytest.approx(1 / 3)
+def test_a_mask_of_the_matrix_covers_the_weights_that_it_names() -> None:
+    """2 channels of 2 x 2, 3 filters: row 6 is channel 1, position (1, 0)."""
+    dead = torch.zeros(1, 8, 3, dtype=torch.bool)
+    dead[0, 6, 2] = dead[0, :, 1] = True
+    mask = Mask.of(_treated(nn.Conv2d(2, 3, 2)), dead)
+    wanted = torch.zeros(3, 2, 2, 2, dtype=torch.bool)
+    wanted[2, 1, 1, 0] = wanted[1] = True
+    assert torch.equal(mask.zero, wanted)
+    assert mask.zero_rel == pytest.approx(9 / 24)
 
 
 def test_a_state_brings_the_masks_back_and_a_wrong_one_is_an_error() -> None:

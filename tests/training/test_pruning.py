@@ -10,13 +10,13 @@ import torch
 from digits_training import accuracy, cnn, mlp, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from xbar.errors import TrainingError
-from xbar.training.base import Together
+from xbar.training.base import Together, Treated
 from xbar.training.bit_slice_l1 import BitSliceL1
-from xbar.training.masks import magnitudes
 from xbar.training.pruning import MagnitudePruning
+from xbar.training.structures import STRUCTURES, root_mean_squares, tile_of
 
 
 def _attached(model: nn.Module, **arguments: Any) -> MagnitudePruning:
@@ -36,23 +36,34 @@ def test_weights_below_the_threshold_go_by_hand() -> None:
 def test_a_filter_goes_by_the_root_mean_square_of_its_weights() -> None:
     model = nn.Sequential(nn.Linear(4, 2))
     model[0].weight.data = torch.tensor([[0.1, 0.1, 0.1, 0.1], [0.19, 0.0, 0.0, 0.0]])  # 0.1 and 0.095
-    _attached(model, threshold=0.0999, structure="filters")
+    _attached(model, threshold=0.0999, structure="filter")
     assert (model[0].weight == 0).all(1).tolist() == [False, True]
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    fraction=st.floats(0, 0.999),
-    structure=st.sampled_from(["weights", "filters", "channels", "shapes"]),
-    seed=st.integers(0, 1000),
-)
+def test_crossbar_rows_go_by_the_weights_that_they_have() -> None:
+    """5 weights on crossbars of 4: two word lines, of 4 weights and of 1, and sizes 0.1 and 0.09."""
+    model = nn.Sequential(nn.Linear(1, 5))
+    model[0].weight.data = torch.tensor([[0.1], [0.1], [0.1], [0.1], [0.09]])
+    choice = {"structure": "crossbar_row", "crossbar": (8, 4)}
+    assert not _attached(model, threshold=0.085, **choice).masks[0].zero.any()
+    _attached(model, threshold=0.095, **choice)
+    assert model[0].weight.flatten().tolist() == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(fraction=st.floats(0, 0.999), structure=st.sampled_from(STRUCTURES), seed=st.integers(0, 1000))
 def test_a_fraction_takes_the_smallest_structures_of_each_layer(fraction: float, structure: str, seed: int) -> None:
     torch.manual_seed(seed)
-    model = nn.Sequential(nn.Conv2d(4, 6, 2, groups=2), nn.Flatten(), nn.Linear(24, 5))
-    before = [magnitudes(t, structure).flatten() for t in _attached(copy.deepcopy(model), fraction=0.0).treated]
-    method = _attached(model, fraction=fraction, structure=structure)
+    first = nn.Conv2d(4, 6, 2, groups=1 if structure == "crossbar_block" else 2)
+    model = nn.Sequential(first, nn.Flatten(), nn.Linear(24, 5))
+
+    def sizes(t: Treated) -> Tensor:
+        return root_mean_squares(t.matrix(), tile_of(structure, t, (7, 4))).flatten()
+
+    before = [sizes(t) for t in _attached(copy.deepcopy(model), fraction=0.0).treated]
+    method = _attached(model, fraction=fraction, structure=structure, crossbar=(7, 4))
     for t, old in zip(method.treated, before, strict=True):
-        dead = magnitudes(t, structure).flatten() == 0
+        dead = sizes(t) == 0
         assert int(dead.sum()) == int(fraction * len(old))
         if dead.any():
             assert old[dead].max() <= old[~dead].min()
@@ -64,10 +75,10 @@ def test_decimal_fractions_mean_what_they_say() -> None:
 
 
 def test_equal_weights_go_in_order_and_no_more_than_asked() -> None:
-    model = nn.Sequential(nn.Linear(4, 1))
+    model = nn.Sequential(nn.Linear(3, 2))
     model[0].weight.data.fill_(0.5)
-    _attached(model, fraction=0.5)
-    assert model[0].weight.tolist() == [[0.0, 0.0, 0.5, 0.5]]
+    _attached(model, fraction=0.4)
+    assert model[0].weight.tolist() == [[0.0, 0.0, 0.5], [0.5, 0.5, 0.5]]
 
 
 def test_pruning_again_keeps_what_is_zero_and_takes_more() -> None:
@@ -86,7 +97,9 @@ def test_pruning_again_keeps_what_is_zero_and_takes_more() -> None:
 def test_a_threshold_above_a_whole_layer_is_an_error_and_changes_nothing() -> None:
     model = mlp()
     before = copy.deepcopy(model.state_dict())
-    with pytest.raises(TrainingError, match="leaves none of its weights, whose largest is") as caught:
+    with pytest.raises(
+        TrainingError, match=r"structure unstructured: a threshold of 9\.0 leaves none, the largest"
+    ) as caught:
         _attached(model, threshold=9.0)
     assert [p.split(":")[1] for p in caught.value.problems] == [" layer 1", " layer 3"]
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
@@ -101,7 +114,7 @@ def test_a_state_goes_on_where_it_was() -> None:
         assert torch.equal(a.zero, b.zero)
 
 
-@pytest.mark.parametrize(("structure", "fraction", "skip"), [("weights", 0.8, ()), ("filters", 0.5, ("6",))])
+@pytest.mark.parametrize(("structure", "fraction", "skip"), [("unstructured", 0.8, ()), ("filter", 0.5, ("6",))])
 def test_a_network_trained_around_the_zeros_is_as_good(structure: str, fraction: float, skip: tuple[str, ...]) -> None:
     dense = trained(cnn(), None, epochs=12)
     cut, tuned = copy.deepcopy(dense), copy.deepcopy(dense)
@@ -132,8 +145,10 @@ def test_it_composes_with_bit_slice_l1_in_either_order() -> None:
     [
         ({}, ["needs either fraction or threshold, got none"]),
         ({"fraction": 0.5, "threshold": 0.1}, ["got both"]),
-        ({"fraction": 1.0, "structure": "cells"}, ["fraction: must be", "structure: must be one of weights, filters"]),
+        ({"fraction": 1.0, "structure": "cells"}, ["fraction: must be", "structure: must be one of filter, channel"]),
         ({"threshold": float("nan")}, ["threshold: must be a number"]),
+        ({"fraction": 0.5, "structure": "crossbar_row"}, ["crossbar_row: needs a crossbar's size; set crossbar="]),
+        ({"fraction": 0.5, "crossbar": (8, 0)}, ["crossbar: must be (rows, weights per row)"]),
     ],
 )
 def test_wrong_arguments_are_told_all_at_once(arguments: dict[str, Any], told: list[str]) -> None:
@@ -142,6 +157,12 @@ def test_wrong_arguments_are_told_all_at_once(arguments: dict[str, Any], told: l
     assert len(caught.value.problems) == len(told)
     for problem, part in zip(caught.value.problems, told, strict=True):
         assert part in problem
+
+
+def test_blocks_of_a_layer_with_groups_are_an_error() -> None:
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2))
+    with pytest.raises(TrainingError, match=r"MagnitudePruning: layer 0: crossbar_block: .* got 2 groups"):
+        _attached(model, fraction=0.5, structure="crossbar_block", crossbar=(8, 8))
 
 
 def test_nothing_works_before_attach() -> None:

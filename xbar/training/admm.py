@@ -33,7 +33,16 @@ from xbar.errors import TrainingError
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.levels import Levels
 from xbar.training.masks import Mask, masks_from_state, masks_state
-from xbar.training.structures import STRUCTURES, Crossbar, Tile, largest_tiles, n_kept, n_tiles
+from xbar.training.structures import (
+    Crossbar,
+    Tile,
+    largest_tiles,
+    misfits,
+    n_in,
+    n_tiles,
+    structure_problems,
+    tile_of,
+)
 
 
 class Residual(NamedTuple):
@@ -104,7 +113,7 @@ class Admm(Method):
 
     prune: share of the structures that each layer keeps, above 0 and at most 1: by name of the layer (the paper prunes
         convolutions only), or one number for every treated layer; None: no pruning. Of n, floor(keep n) stay.
-    structure: a name of `xbar.training.structures.STRUCTURES`, or one for each pruned layer by its name.
+    structure: a name of `xbar.training.structures`, or one for each pruned layer by its name.
     crossbar: rows, and weights per row, of one crossbar; the crossbar_... structures need it. Of a chip they are
         chip.crossbar.rows and chip.crossbar.cols // chip.columns_per_weight.
     levels: what non-zero weights may be, see `device_levels`; None: anything. Each layer has its own scale, the one
@@ -262,17 +271,17 @@ class Admm(Method):
         if name is None:
             problems.append(f"{where}: needs a structure, got none in structure; add it, or leave it out of prune")
             return _Layer(treated, None, 0)
-        try:
-            tile = STRUCTURES[name](treated, self.crossbar)
-        except ValueError as error:
-            problems.append(f"{where}: structure {name}: {error}")
+        misfit = misfits("Admm", [name], [treated])
+        if misfit:
+            problems += misfit
             return _Layer(treated, None, 0)
+        tile = tile_of(name, treated, self.crossbar)
         n = n_tiles(tuple(treated.matrix().shape), tile)
-        if n_kept(keep, n) == 0:
+        if n_in(keep, n) == 0:
             problems.append(
                 f"{where}: must keep at least one {name} of {n}, got keep ratio {keep:g}; set {1 / n:.3g} or more"
             )
-        return _Layer(treated, tile, n_kept(keep, n))
+        return _Layer(treated, tile, n_in(keep, n))
 
     def _unknown(self, names: list[str]) -> list[str]:
         asked = [*(self.prune if isinstance(self.prune, dict) else ())]
@@ -289,11 +298,7 @@ class Admm(Method):
             if keep is not None and not 0 < keep <= 1:
                 found.append(f"Admm: prune: {name}: must be above 0 and at most 1, got {keep}; it is the share kept")
         structures = [self.structure] if isinstance(self.structure, str) else list(self.structure.values())
-        for name in dict.fromkeys(structures):
-            if name not in STRUCTURES:
-                found.append(f"Admm: structure: must be one of {', '.join(STRUCTURES)}, got {name}")
-        if self.crossbar is not None and not (len(self.crossbar) == 2 and all(n >= 1 for n in self.crossbar)):
-            found.append(f"Admm: crossbar: must be (rows, weights per row), each 1 or more, got {self.crossbar}")
+        found += structure_problems("Admm", structures, self.crossbar)
         if not (math.isfinite(self.rho) and self.rho > 0):
             found.append(f"Admm: rho: must be above 0 and finite, got {self.rho}")
         if not (isinstance(self.every, int) and self.every >= 1):

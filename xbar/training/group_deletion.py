@@ -11,14 +11,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 
-from mapping.partition import row_edges
 from xbar.errors import TrainingError
 from xbar.hardware import Chip, load_chip
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.masks import Mask, masks_from_state, masks_state
+from xbar.training.structures import Tile, any_nonzero, spread, sum_of_norms, tile_of
 
 
 @dataclass(frozen=True)
@@ -140,7 +139,7 @@ class GroupDeletion(Method):
         total = found[0].parameter.new_zeros(())
         if self._masks is None:
             for t in self.treated:
-                total = total + sum(norms.sum() for norms in self._norms(t))
+                total = total + sum_of_norms(t, self._tiles(t))
         return self.strength * total
 
     @torch.no_grad()
@@ -163,7 +162,7 @@ class GroupDeletion(Method):
         self._attached()
         if self._masks is None:
             self._zero_small()
-            self._masks = tuple(Mask(t, t.weights(self._deleted(t)).contiguous()) for t in self.treated)
+            self._masks = tuple(Mask.of(t, self._deleted(t)) for t in self.treated)
 
     def finish(self) -> None:
         modules = {id(m) for m in self._model.modules()} if self._attached() else set()
@@ -205,41 +204,23 @@ class GroupDeletion(Method):
         side = largest_divisor if self.cut == "divisor" else min
         return side(rows, self.crossbar[0]), side(cols, self.crossbar[1])
 
-    def _blocks(self, t: Treated, values: Tensor) -> Tensor:
-        """A matrix [group, row, col] as [group, row block, row in it, col block, col in it], filled up with zeros."""
-        (rows, cols), (n_groups, n_rows, n_cols) = self._block(t), values.shape
-        high, wide = len(row_edges(n_rows, rows)) - 1, len(row_edges(n_cols, cols)) - 1
-        if (high * rows, wide * cols) != (n_rows, n_cols):
-            values = functional.pad(values, (0, wide * cols - n_cols, 0, high * rows - n_rows))
-        return values.reshape(n_groups, high, rows, wide, cols)
-
-    def _norms(self, t: Treated) -> tuple[Tensor, Tensor]:
-        """||w_g||_2 of all rows [group, row block, row, col block] and all columns [group, row block, col block, col].
-
-        Rows and columns that only fill up have norm 0, and so has their gradient: torch's norm takes 0 there.
-        """
-        blocks = self._blocks(t, t.matrix())
-        return torch.linalg.vector_norm(blocks, dim=4), torch.linalg.vector_norm(blocks, dim=2)
-
-    @torch.no_grad()
-    def _living(self, t: Treated) -> tuple[Tensor, Tensor]:
-        """Crossbar rows and columns with a weight that is not zero, shaped as the norms."""
-        blocks = self._blocks(t, t.matrix().detach()) != 0
-        return blocks.any(4), blocks.any(2)
+    def _tiles(self, t: Treated) -> tuple[Tile, Tile]:
+        """The tiles of crossbar rows and of crossbar columns."""
+        block = self._block(t)
+        return tile_of("crossbar_row", t, block), tile_of("crossbar_column", t, block)
 
     def _deleted(self, t: Treated) -> Tensor:
         """Weights on a deleted wire, bool [group, row, col]."""
-        rows, cols = self._living(t)
-        n_groups, n_rows, n_cols = t.matrix().shape
-        living = rows[..., None] & cols[:, :, None]
-        whole = living.reshape(n_groups, living.shape[1] * living.shape[2], -1)
-        return ~whole[:, :n_rows, :n_cols]
+        matrix = t.matrix()
+        rows, cols = (spread(~any_nonzero(matrix, tile), tile, matrix.shape) for tile in self._tiles(t))
+        return rows | cols
 
     def _wires(self, t: Treated) -> Wires:
-        rows, cols = self._living(t)
-        n_groups, n_rows, n_cols = t.matrix().shape
-        total = n_groups * (n_rows * rows.shape[3] + n_cols * cols.shape[1])
-        return Wires(t.name, n_rows, n_cols, self._block(t), int(rows.sum() + cols.sum()), total)
+        matrix = t.matrix()
+        left = [any_nonzero(matrix, tile) for tile in self._tiles(t)]
+        _, n_rows, n_cols = matrix.shape
+        total = sum(wires.numel() for wires in left)
+        return Wires(t.name, n_rows, n_cols, self._block(t), sum(int(wires.sum()) for wires in left), total)
 
 
 def largest_divisor(n: int, limit: int) -> int:

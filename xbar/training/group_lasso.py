@@ -14,27 +14,28 @@ from torch.optim import Optimizer
 
 from xbar.errors import TrainingError
 from xbar.training.base import Method, Treated, find_layers
-from xbar.training.masks import WITHIN, norms
-
-GROUPS = tuple(structure for structure in WITHIN if structure != "weights")
+from xbar.training.structures import Crossbar, Tile, misfits, structure_problems, sum_of_norms, tile_of
 
 
 class GroupLasso(Method):
     """Adds strength * sum_g ||w_g||_2 to the loss, over all groups in the network; `finish` zeroes small weights.
 
-    groups: filters (crossbar columns), channels, shapes (crossbar rows); see `xbar.training.masks`. The sum has no
-    factor for the size of a group, as in the authors' code; ||w_g|| has gradient 0 at w_g = 0. Kinds that are the same
-    groups count once: channels and shapes in a linear layer or a 1x1 convolution.
-    The layers of SSL (a group that is a whole layer, behind a shortcut) are not offered.
+    structures: names of `xbar.training.structures`; each tile is a group g. The sum has no factor for the size of a
+        group, as in the authors' code; ||w_g|| has gradient 0 at w_g = 0. Structures that coincide in a layer count
+        once: channel and shape_column in a linear layer or a 1x1 convolution. The layers of SSL (a group that is a
+        whole layer, behind a shortcut) are not offered, nor is unstructured, which is `L1`.
+    crossbar: rows, and weights per row, of one crossbar; the crossbar_... structures need it.
     threshold: what `finish` takes for zero, |w| < 1e-4 in the authors' code. An optimizer leaves a dead group within
-    its learning rate * strength of zero, so let the learning rate fall. To fine-tune with the zeros kept, attach
-    `MagnitudePruning(threshold=1e-4)` afterwards.
+        its learning rate * strength of zero, so let the learning rate fall. To fine-tune with the zeros kept, attach
+        `MagnitudePruning(threshold=1e-4)` afterwards.
+    layers, skip: names of layers to treat, or to leave alone.
     """
 
     def __init__(
         self,
         strength: float,
-        groups: Sequence[str] = ("filters", "channels", "shapes"),
+        structures: Sequence[str] = ("filter", "channel", "shape_column"),
+        crossbar: Crossbar | None = None,
         threshold: float = 1e-4,
         layers: Sequence[str] | None = None,
         skip: Sequence[str] = (),
@@ -42,19 +43,17 @@ class GroupLasso(Method):
         problems = []
         if not 0 < strength < float("inf"):
             problems.append(f"GroupLasso: strength: must be a positive number, got {strength}; try 0.001")
-        groups = (groups,) if isinstance(groups, str) else tuple(groups)
-        if not groups:
-            problems.append(f"GroupLasso: groups: at least one is needed, got none; choose from {', '.join(GROUPS)}")
-        problems += [
-            f"GroupLasso: groups: must be of {', '.join(GROUPS)}, got {group!r}"
-            for group in groups
-            if group not in GROUPS
-        ]
+        structures = (structures,) if isinstance(structures, str) else tuple(structures)
+        if not structures:
+            problems.append("GroupLasso: structures: at least one is needed, got none; choose filter, for example")
+        if "unstructured" in structures:
+            problems.append("GroupLasso: structures: must be of more than one weight, got unstructured; use L1 for it")
+        problems += structure_problems("GroupLasso", structures, crossbar)
         if not 0 <= threshold < float("inf"):
             problems.append(f"GroupLasso: threshold: must be a number from 0 up, got {threshold}; 1e-4 is usual")
         if problems:
             raise TrainingError(problems)
-        self.strength, self.groups, self.threshold = strength, groups, threshold
+        self.strength, self.structures, self.crossbar, self.threshold = strength, structures, crossbar, threshold
         self._layers, self._skip = layers, skip
         self._found: tuple[Treated, ...] = ()
 
@@ -63,18 +62,19 @@ class GroupLasso(Method):
         return self._found
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
-        self._found = find_layers("GroupLasso", model, optimizer, self._layers, self._skip)
+        found = find_layers("GroupLasso", model, optimizer, self._layers, self._skip)
+        problems = misfits("GroupLasso", self.structures, found)
+        if problems:
+            raise TrainingError(problems)
+        self._found = found
 
     def penalty(self) -> Tensor:
         self._attached()
-        sums = [norms(t, structure).sum() for t in self._found for structure in self._distinct(t)]
-        return self.strength * torch.stack(sums).sum()
+        return self.strength * torch.stack([sum_of_norms(t, self._tiles(t)) for t in self._found]).sum()
 
-    def _distinct(self, treated: Treated) -> list[str]:
-        """The kinds of groups, each once: without a kernel, channels and shapes are the same."""
-        one_position = treated.parameter[0, 0].numel() == 1
-        by_axes = {tuple(a for a in WITHIN[s] if not (one_position and a == 3)): s for s in self.groups}
-        return list(by_axes.values())
+    def _tiles(self, treated: Treated) -> list[Tile]:
+        """The tiles of the structures, each once."""
+        return list(dict.fromkeys(tile_of(structure, treated, self.crossbar) for structure in self.structures))
 
     def after_step(self) -> None:
         pass

@@ -1,9 +1,4 @@
-"""Weights that stay at zero whatever the optimizer does, and the structures of weights that live or die together.
-
-A layer's weights, seen as [group, filter, channel, kernel] (within a group; kernel positions in one axis), fall into
-structures: `filters` are the crossbars' columns, `shapes` (one kernel position of one channel) are their rows, a
-`channel` is the rows of one input. `columns` and `rows` are the same by the words of crossbars; `weights` are single.
-"""
+"""Weights that stay at zero whatever the optimizer does."""
 
 from __future__ import annotations
 
@@ -18,39 +13,6 @@ from torch.optim import Optimizer
 from xbar.errors import TrainingError
 from xbar.training.base import Treated
 
-# the axes of [group, filter, channel, kernel] that lie within one structure
-WITHIN: Mapping[str, tuple[int, ...]] = {
-    "weights": (),
-    "filters": (2, 3),
-    "columns": (2, 3),
-    "channels": (1, 3),
-    "shapes": (1,),
-    "rows": (1,),
-}
-
-
-def structured(treated: Treated, values: Tensor | None = None) -> Tensor:
-    """The weights, or values laid out like them, as [group, filter, channel, kernel]."""
-    values = treated.parameter if values is None else values
-    groups = treated.groups
-    return values.reshape(groups, values.shape[0] // groups, values.shape[1], -1)
-
-
-def norms(treated: Treated, structure: str) -> Tensor:
-    """||w||_2 of each structure, [group, filter, channel, kernel] with 1 for the axes within a structure."""
-    within, values = WITHIN[structure], structured(treated)
-    return torch.linalg.vector_norm(values, dim=within, keepdim=True) if within else values.abs()
-
-
-def magnitudes(treated: Treated, structure: str) -> Tensor:
-    """Root mean square of each structure's weights, |w| for single weights, shaped as `norms`.
-
-    So that one threshold means the same for every size.
-    """
-    values = norms(treated, structure)
-    size = treated.parameter.numel() // values.numel()
-    return values / size**0.5
-
 
 @dataclass(frozen=True, eq=False)
 class Mask:
@@ -61,9 +23,8 @@ class Mask:
 
     @staticmethod
     def of(treated: Treated, dead: Tensor) -> Mask:
-        """From bool values that broadcast to [group, filter, channel, kernel]: True for structures that die."""
-        zero = dead.expand(structured(treated).shape).reshape(treated.parameter.shape)
-        return Mask(treated, zero.clone())
+        """From bool values laid out as the layer's crossbar matrix [group, row, col]: True for weights that die."""
+        return Mask(treated, treated.weights(dead).contiguous())
 
     @property
     def zero_rel(self) -> float:

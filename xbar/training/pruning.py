@@ -11,16 +11,28 @@ from torch.optim import Optimizer
 
 from xbar.errors import TrainingError
 from xbar.training.base import Method, Treated, find_layers
-from xbar.training.masks import WITHIN, Mask, magnitudes, masks_from_state, masks_state
+from xbar.training.masks import Mask, masks_from_state, masks_state
+from xbar.training.structures import (
+    Crossbar,
+    Tile,
+    misfits,
+    n_in,
+    root_mean_squares,
+    spread,
+    structure_problems,
+    tile_of,
+)
 
 
 class MagnitudePruning(Method):
     """Zeroes what is small when it is attached, and keeps it at zero: attach it to a trained model, then fine-tune.
 
-    fraction: of each layer's structures, the smallest; threshold: all below it. Give one of the two. structure:
-    weights, filters (crossbar columns), channels, shapes (crossbar rows); see `xbar.training.masks`. A structure's
-    magnitude is the root mean square of its weights. Every layer keeps at least one structure; a threshold that would
-    leave a layer none is an error. Biases stay: the bias of a dead filter is its output.
+    fraction: of each layer's structures, the smallest; threshold: all below it. Give one of the two. Every layer keeps
+        at least one structure; a threshold that would leave a layer none is an error.
+    structure: a name of `xbar.training.structures`; its magnitude is the root mean square of its weights.
+    crossbar: rows, and weights per row, of one crossbar; the crossbar_... structures need it.
+
+    Biases stay: the bias of a dead filter is its output.
     `prune()` prunes again with the weights as they are by then; what is zero stays zero.
     """
 
@@ -28,7 +40,8 @@ class MagnitudePruning(Method):
         self,
         fraction: float | None = None,
         threshold: float | None = None,
-        structure: str = "weights",
+        structure: str = "unstructured",
+        crossbar: Crossbar | None = None,
         layers: Sequence[str] | None = None,
         skip: Sequence[str] = (),
     ) -> None:
@@ -42,11 +55,10 @@ class MagnitudePruning(Method):
             )
         if threshold is not None and not 0 <= threshold < float("inf"):
             problems.append(f"MagnitudePruning: threshold: must be a number from 0 up, got {threshold}; 0.01 is usual")
-        if structure not in WITHIN:
-            problems.append(f"MagnitudePruning: structure: must be one of {', '.join(WITHIN)}, got {structure!r}")
+        problems += structure_problems("MagnitudePruning", [structure], crossbar)
         if problems:
             raise TrainingError(problems)
-        self.fraction, self.threshold, self.structure = fraction, threshold, structure
+        self.fraction, self.threshold, self.structure, self.crossbar = fraction, threshold, structure, crossbar
         self._layers, self._skip = layers, skip
         self._found: tuple[Treated, ...] = ()
         self._optimizer: Optimizer | None = None
@@ -57,8 +69,11 @@ class MagnitudePruning(Method):
         return self._found
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
-        self._found = find_layers("MagnitudePruning", model, optimizer, self._layers, self._skip)
-        self._optimizer = optimizer
+        found = find_layers("MagnitudePruning", model, optimizer, self._layers, self._skip)
+        problems = misfits("MagnitudePruning", [self.structure], found)
+        if problems:
+            raise TrainingError(problems)
+        self._found, self._optimizer = found, optimizer
         self.prune()
 
     @torch.no_grad()
@@ -67,28 +82,37 @@ class MagnitudePruning(Method):
         self._attached()
         dead = [self._dead(t) for t in self._found]
         empty = [
-            f"MagnitudePruning: layer {t.name}: a threshold of {self.threshold} leaves none of its {self.structure}, "
-            f"whose largest is {float(magnitudes(t, self.structure).max()):.3g}; lower the threshold or skip the layer"
+            f"MagnitudePruning: layer {t.name}: structure {self.structure}: a threshold of {self.threshold} leaves "
+            f"none, the largest has {float(self._magnitudes(t).max()):.3g}; lower the threshold or skip the layer"
             for t, d in zip(self._found, dead, strict=True)
             if self.threshold is not None and bool(d.all())
         ]
         if empty:
             raise TrainingError(empty)
-        before = {mask.treated.name: mask.zero for mask in self.masks}
-        masks = [Mask.of(t, d) for t, d in zip(self._found, dead, strict=True)]
-        self.masks = tuple(Mask(m.treated, m.zero | before.get(m.treated.name, m.zero)) for m in masks)
+        before, masks = {mask.treated.name: mask.zero for mask in self.masks}, []
+        for t, d in zip(self._found, dead, strict=True):
+            mask = Mask.of(t, spread(d, self._tile(t), t.matrix().shape))
+            masks.append(Mask(t, mask.zero | before.get(t.name, mask.zero)))
+        self.masks = tuple(masks)
         self.after_step()
 
+    def _tile(self, treated: Treated) -> Tile:
+        return tile_of(self.structure, treated, self.crossbar)
+
+    def _magnitudes(self, treated: Treated) -> Tensor:
+        return root_mean_squares(treated.matrix(), self._tile(treated))
+
     def _dead(self, treated: Treated) -> Tensor:
-        values = magnitudes(treated, self.structure)
+        """The structures that die, bool [group, row tile, col tile]."""
+        values = self._magnitudes(treated)
         if self.threshold is not None:
             return values < self.threshold
         assert self.fraction is not None
-        # as 0.29 * 100 is a little less than 29
-        n_dead = min(int(self.fraction * values.numel() + 1e-9), values.numel() - 1)
+        n_dead = min(n_in(self.fraction, values.numel()), values.numel() - 1)
+        by_output = values.mT  # so that of equal weights the first of the first output go
         dead = torch.zeros(values.numel(), dtype=torch.bool, device=values.device)
-        dead[values.flatten().argsort(stable=True)[:n_dead]] = True
-        return dead.reshape(values.shape)
+        dead[by_output.flatten().argsort(stable=True)[:n_dead]] = True
+        return dead.reshape(by_output.shape).mT
 
     def penalty(self) -> Tensor:
         self._attached()
