@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from xbar.sim.error_sources import ErrorSources as ErrorSources
     from xbar.sim.error_sources import error_sources as error_sources
     from xbar.spread import Spread as Spread
+    from xbar.sweep.comparison import Comparison as Comparison
     from xbar.sweep.job import Job as Job
     from xbar.sweep.job import evaluate as evaluate
     from xbar.sweep.job import run as run
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Activity": "xbar.result",
     "Chip": "xbar.hardware",
+    "Comparison": "xbar.sweep.comparison",
     "ErrorSources": "xbar.sim.error_sources",
     "Job": "xbar.sweep.job",
     "Network": "xbar.network",

@@ -35,7 +35,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     ),
     "bit-slice L1": lambda: BitSliceL1(0.5),
     "bit-slice L1, pruned": lambda: Together(MagnitudePruning(fraction=0.5), BitSliceL1(0.5)),
-    "group deletion": lambda: GroupDeletion(1e-3, crossbar_rows=64, crossbar_cols=64),
+    "group deletion": lambda: GroupDeletion(1e-3, crossbar=(64, 64)),
     "group lasso": lambda: GroupLasso(1e-3),
     "L1": lambda: L1(10.0),
     "magnitude pruning": lambda: MagnitudePruning(fraction=0.5),

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-from xbar import cli
 
 RECIPE = """model: mlp-64-16-10
 data: digits
@@ -19,20 +16,6 @@ stages:
   - {epochs: 2, lr: 0.05}
   - {epochs: 1, lr: 0.05, attach: [sparse]}
 """
-
-
-@pytest.fixture
-def xbar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setenv("COLUMNS", "150")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["xbar", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def _random(shape: tuple[int, ...], seed: int = 0) -> Tensor:
 def test_penalty_and_wires_by_hand() -> None:
     """3 x 3 weights on crossbars of 2 x 2: rows (5, 0, 0, 4) and (0, 0, 12); columns likewise."""
     matrix = torch.tensor([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0], [0.0, 5.0, 12.0]])
-    method = _attached(_linear(matrix), strength=2.0, crossbar_rows=2, crossbar_cols=2)
+    method = _attached(_linear(matrix), strength=2.0, crossbar=(2, 2))
     # upper left: row 5, columns 3 and 4; lower left: row 5, column 5; lower right: row 12, column 12
     assert method.penalty().item() == pytest.approx(2 * ((5 + 3 + 4) + (5 + 5) + (12 + 12)))
     (wires,) = method.wires
@@ -116,7 +116,7 @@ def test_gradient(n: int, m: int, rows: int, cols: int, seed: int) -> None:
     matrix = _random((n, m), seed).double()
     matrix[_random((n, m), seed + 1) > 0.5] = 0
     model = _linear(matrix)
-    method = _attached(model, strength=0.7, crossbar_rows=rows, crossbar_cols=cols)
+    method = _attached(model, strength=0.7, crossbar=(rows, cols))
     method.penalty().backward()
     got = model[0].weight.grad.T
     for i in range(n):
@@ -136,7 +136,7 @@ def test_gradient(n: int, m: int, rows: int, cols: int, seed: int) -> None:
 
 def test_zero_weights_have_gradient_zero_and_no_nan() -> None:
     model = _linear(torch.zeros(5, 5))
-    method = _attached(model, crossbar_rows=2, crossbar_cols=2)
+    method = _attached(model, crossbar=(2, 2))
     method.penalty().backward()
     assert torch.equal(model[0].weight.grad, torch.zeros(5, 5))
     method.finish()
@@ -151,7 +151,7 @@ def test_the_cut_of_the_paper() -> None:
     clipping.attach(model, SGD(model.parameters(), 0.1))
     clipping.load_state_dict({"steps": 0, "finished": False, "ranks": {"conv1": 5, "conv2": 12, "fc1": 36, "fc2": 10}})
     clipping.finish()
-    method = _attached(model, crossbar_rows=64, crossbar_cols=64, cut="divisor")
+    method = _attached(model, crossbar=(64, 64), cut="divisor")
     assert {w.name: w.block for w in method.wires} == {
         "conv2.u": (50, 12),
         "fc1.u": (50, 36),
@@ -175,7 +175,7 @@ def test_freeze_deletes_wires_and_leaves_the_rest_free(make: Any) -> None:
     matrix[1, 2] = 0.9e-4  # a weight whose wires both stay
     model = _linear(matrix)
     optimizer = make(model.parameters())
-    method = _attached(model, optimizer, crossbar_rows=2, crossbar_cols=2)
+    method = _attached(model, optimizer, crossbar=(2, 2))
     optimizer.zero_grad()
     model(torch.ones(1, 4)).sum().backward()
     with torch.no_grad():
@@ -196,7 +196,7 @@ def test_freeze_deletes_wires_and_leaves_the_rest_free(make: Any) -> None:
 
 def test_small_weights_are_zeroed_after_each_step() -> None:
     model = _linear(torch.tensor([[2e-4, 0.5e-4, -0.9e-4], [-1.1e-4, 1.0, 0.0]]))
-    method = _attached(model, crossbar_rows=1, crossbar_cols=1)
+    method = _attached(model, crossbar=(1, 1))
     method.after_step()
     assert torch.equal(model[0].weight.detach().T != 0, torch.tensor([[True, False, False], [True, True, False]]))
 
@@ -221,7 +221,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(killed: int) -> None:
         return (
             model,
             optimizer,
-            _attached(model, optimizer, strength=0.05, crossbar_rows=4, crossbar_cols=4, threshold=3e-3),
+            _attached(model, optimizer, strength=0.05, crossbar=(4, 4), threshold=3e-3),
         )
 
     whole, first, second = started(), started(), started()
@@ -241,7 +241,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(killed: int) -> None:
 def test_ranks_may_fall_while_the_penalty_acts_but_not_after_freeze() -> None:
     model = _linear(_random((40, 40)))
     optimizer = SGD(model.parameters(), 0.01)
-    both = Together(RankClipping(eps=0.4, every=2), GroupDeletion(strength=1e-3, crossbar_rows=16, crossbar_cols=16))
+    both = Together(RankClipping(eps=0.4, every=2), GroupDeletion(strength=1e-3, crossbar=(16, 16)))
     both.attach(model, optimizer)
     clipping, deletion = both.methods
     assert isinstance(deletion, GroupDeletion)
@@ -262,7 +262,7 @@ def test_ranks_may_fall_while_the_penalty_acts_but_not_after_freeze() -> None:
 
 def test_layers_that_rank_clipping_put_back_are_told() -> None:
     model = _linear(_random((40, 40)))
-    both = Together(RankClipping(), GroupDeletion(strength=1e-3, crossbar_rows=16, crossbar_cols=16))
+    both = Together(RankClipping(), GroupDeletion(strength=1e-3, crossbar=(16, 16)))
     both.attach(model, SGD(model.parameters(), 0.01))
     with pytest.raises(TrainingError, match=r"which has no more 0\.u, 0\.v; finish rank clipping before"):
         both.finish()
@@ -272,18 +272,18 @@ def test_wrong_use_is_an_error() -> None:
     with pytest.raises(TrainingError, match="no crossbar size known; give chip="):
         GroupDeletion(strength=1e-3)
     with pytest.raises(TrainingError, match="has crossbars of its own"):
-        GroupDeletion(strength=1e-3, crossbar_rows=8, chip="isaac_isca_2016")
+        GroupDeletion(strength=1e-3, crossbar=(8, 8), chip="isaac_isca_2016")
     with pytest.raises(TrainingError) as caught:
-        GroupDeletion(-1, crossbar_rows=0, crossbar_cols=True, cut="half", threshold=float("nan"))  # type: ignore[arg-type]
-    assert len(caught.value.problems) == 5
+        GroupDeletion(-1, crossbar=(0, True), cut="half", threshold=float("nan"))  # type: ignore[arg-type]
+    assert len(caught.value.problems) == 4
     with pytest.raises(
         TrainingError, match=r"larger than a crossbar of 128 x 16 weights, got 1 \(64 x 12\), 3 \(12 x 10\)"
     ):
         _attached(MLP((64, 12, 10)), chip="isaac_isca_2016")
     for use in (GroupDeletion.penalty, GroupDeletion.after_step, GroupDeletion.freeze, GroupDeletion.finish):
         with pytest.raises(TrainingError, match="not attached yet"):
-            use(GroupDeletion(1e-3, 8, 8))
-    frozen, other = (_attached(_linear(torch.ones(n, 9)), crossbar_rows=8, crossbar_cols=8) for n in (9, 10))
+            use(GroupDeletion(1e-3, (8, 8)))
+    frozen, other = (_attached(_linear(torch.ones(n, 9)), crossbar=(8, 8)) for n in (9, 10))
     frozen.freeze()
     with pytest.raises(TrainingError, match="the mask must have the weights' shape"):
         other.load_state_dict(frozen.state_dict())
@@ -296,7 +296,7 @@ def test_digits_from_end_to_end() -> None:
     model = digits_cnn()
     before = accuracy(model, x_test, y_test)
     optimizer = SGD(model.parameters(), 0.01, momentum=0.9)
-    method = _attached(model, optimizer, strength=0.02, crossbar_rows=16, crossbar_cols=16, threshold=4e-3)
+    method = _attached(model, optimizer, strength=0.02, crossbar=(16, 16), threshold=4e-3)
     assert method.untreated == ("conv1",)
     assert method.routing_area_rel == 1
     generator = torch.Generator().manual_seed(0)

@@ -46,7 +46,7 @@ def test_structures_that_coincide_in_a_layer_count_once() -> None:
 def test_crossbar_rows_and_columns_are_the_groups_of_group_deletion() -> None:
     model = nn.Sequential(nn.Linear(9, 5), nn.Linear(5, 7))
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    deletion = GroupDeletion(0.3, crossbar_rows=4, crossbar_cols=3)
+    deletion = GroupDeletion(0.3, crossbar=(4, 3))
     deletion.attach(model, optimizer)
     lasso = _attached(model, strength=0.3, structures=["crossbar_row", "crossbar_column"], crossbar=(4, 3))
     torch.testing.assert_close(lasso.penalty(), deletion.penalty())

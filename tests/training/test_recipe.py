@@ -6,21 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
-from xbar.demo.models import MLP, CaffeConvNet
 from xbar.errors import ConfigError
-from xbar.training.base import Method
 from xbar.training.l1 import L1
-from xbar.training.recipe import (
-    NETWORKS,
-    AugmentSettings,
-    list_recipes,
-    load_recipe,
-    method,
-    method_kinds,
-    network,
-)
+from xbar.training.recipe import AugmentSettings, list_recipes, load_recipe
 
 GOOD = """
 model: mlp-64-20-10
@@ -74,39 +63,6 @@ def test_everything_wrong_in_a_file_is_told_with_its_line(tmp_path: Path) -> Non
         load_recipe(_file(tmp_path, GOOD.replace("strength: 1.0", "strength: -1.0")))
     with pytest.raises(ConfigError, match="did you mean l1"):
         load_recipe(_file(tmp_path, GOOD.replace("kind: l1", "kind: l11")))
-
-
-def test_networks_by_name_by_sizes_and_of_others() -> None:
-    assert isinstance(network("mlp-8-4-2")(), MLP)
-    assert network("mlp-8-4-2")()[1].weight.shape == (4, 8)
-    assert network("torch.nn:Identity") is nn.Identity
-    for name, cls in NETWORKS.items():
-        assert network(name) is cls
-    for wrong in (
-        "mlp-8",
-        "mlp-8-0",
-        "mlp-a-b",
-        "nothing",
-        "torch.nn:Nothing",
-        "no_such_module:Net",
-        "xbar.errors:XbarError",
-    ):
-        with pytest.raises(ValueError):
-            network(wrong)
-
-
-def test_the_convnet_has_the_published_number_of_weights() -> None:
-    assert sum(p.numel() for p in CaffeConvNet().parameters() if p.dim() > 1) == 89_440
-
-
-def test_every_file_with_a_method_is_a_kind() -> None:
-    assert {"l1", "bit_slice_l1", "pruning"} <= set(method_kinds())
-    assert not {"base", "trainer", "recipe"} & set(method_kinds())
-    assert isinstance(method({"kind": "xbar.training.l1:L1", "strength": 2.0}), Method)
-    with pytest.raises(ValueError, match=r"that is a xbar\.training\.base\.Method"):
-        method({"kind": "torch.nn:Linear"})
-    with pytest.raises(ValueError, match="kind must be a training method, got None"):
-        method({"strength": 1.0})
 
 
 def test_shifts_move_whole_images_and_mirrors_turn_them() -> None:

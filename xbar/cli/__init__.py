@@ -1,4 +1,4 @@
-"""The `xbar` command: run, sweep, train, show, check. Wrong input gives one clear message and exit code 2."""
+"""The `xbar` command: run, sweep, compare, train, show, check. Wrong input gives one clear message and exit code 2."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from xbar.cli import run, show, sweep, train
+from xbar.cli import compare, run, show, sweep, train
 from xbar.errors import XbarError
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     epilog="Start with [bold]xbar run[/bold]. A model is a .pt2 archive: "
     "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2').",
 )
-for command in (run.run, sweep.sweep, train.train, show.show, show.check):
+for command in (run.run, sweep.sweep, compare.compare, train.train, show.show, show.check):
     app.command()(command)
 
 

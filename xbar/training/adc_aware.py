@@ -53,7 +53,7 @@ class AdcAware(Method):
                 f"AdcAware: chip: adc.full_scale must not depend on data, which change with every step, got "
                 f"{chip.adc.full_scale}; use adc.mode: clip, or full_scale: worst_case"
             )
-        self._chip = chip.model_copy(update={"noise": chip.noise and chip.noise.only()})
+        self.chip = chip.model_copy(update={"noise": chip.noise and chip.noise.only()})
         self._quantized = QuantizationAware(chip, layers=layers, skip=skip)
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
@@ -78,7 +78,7 @@ class AdcAware(Method):
         for layer in self.treated:
             for module in sharing(model, layer):
                 found = self._quantized.inputs[names[id(module)]]
-                crossbars = _Crossbars(layer, plain[id(module)], found, self._chip)
+                crossbars = _Crossbars(layer, plain[id(module)], found, self.chip)
                 self._hooks.append(module.register_forward_hook(crossbars.replace))
 
     def penalty(self) -> Tensor:

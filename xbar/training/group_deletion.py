@@ -17,7 +17,7 @@ from xbar.errors import TrainingError
 from xbar.hardware import Chip, load_chip
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.masks import Mask, masks_from_state, masks_state
-from xbar.training.structures import Tile, any_nonzero, spread, sum_of_norms, tile_of
+from xbar.training.structures import Crossbar, Tile, any_nonzero, spread, structure_problems, sum_of_norms, tile_of
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class GroupDeletion(Method):
     `finish` freezes, if you did not. Only matrices larger than one crossbar are treated; `untreated` names the others.
 
     chip: the chip to map onto, or its name or file; or else
-    crossbar_rows, crossbar_cols: weights that a crossbar holds in a column and in a row. Of a chip these are its rows,
-        and its columns over the neighbouring columns that a weight takes (slices and polarities when interleaved).
+    crossbar: rows of a crossbar, and weights that it holds in a row. Of a chip these are its rows, and its columns over
+        the neighbouring columns that a weight takes (slices and polarities when interleaved).
     cut: "mapping", as `mapping.compile` cuts: full crossbars first, the rest in the last; or "divisor", the paper's: a
         side is cut by its largest divisor that fits (500 into 50s on 64 x 64; a prime side into single rows).
     threshold: 1e-4 in the paper. A dead weight is caught only if a step moves it by less: learning rate * strength /
@@ -70,8 +70,7 @@ class GroupDeletion(Method):
     def __init__(
         self,
         strength: float,
-        crossbar_rows: int | None = None,
-        crossbar_cols: int | None = None,
+        crossbar: Crossbar | None = None,
         chip: Chip | str | None = None,
         cut: Literal["mapping", "divisor"] = "mapping",
         threshold: float = 1e-4,
@@ -85,14 +84,14 @@ class GroupDeletion(Method):
             problems.append(f"GroupDeletion: threshold: must be a finite number from 0, got {threshold}; try 1e-4")
         if cut not in ("mapping", "divisor"):
             problems.append(f"GroupDeletion: cut: must be 'mapping' or 'divisor', got {cut!r}")
-        problems += _size_problems(crossbar_rows, crossbar_cols, chip)
+        problems += _size_problems(crossbar, chip)
         if problems:
             raise TrainingError(problems)
         if chip is not None:
             chip = load_chip(chip) if isinstance(chip, str) else chip
-            crossbar_rows, crossbar_cols = chip.crossbar.rows, chip.crossbar.cols // chip.columns_per_weight
+            crossbar = chip.crossbar.rows, chip.crossbar.cols // chip.columns_per_weight
         self.strength, self.threshold, self.cut, self.layers, self.skip = strength, threshold, cut, layers, skip
-        self.crossbar = (int(crossbar_rows or 0), int(crossbar_cols or 0))
+        self.crossbar = crossbar or (0, 0)
         self._found: tuple[Treated, ...] = ()
         self._masks: tuple[Mask, ...] | None = None
 
@@ -228,18 +227,9 @@ def largest_divisor(n: int, limit: int) -> int:
     return max(d for d in range(1, min(n, limit) + 1) if n % d == 0)
 
 
-def _size_problems(rows: int | None, cols: int | None, chip: Chip | str | None) -> list[str]:
+def _size_problems(crossbar: Crossbar | None, chip: Chip | str | None) -> list[str]:
     if chip is not None:
-        if rows is None and cols is None:
-            return []
-        return ["GroupDeletion: chip: has crossbars of its own; leave out crossbar_rows and crossbar_cols"]
-    if rows is None or cols is None:
-        return [
-            "GroupDeletion: no crossbar size known; give chip=, or both crossbar_rows= and crossbar_cols= in weights, "
-            f"got {rows} and {cols}"
-        ]
-    return [
-        f"GroupDeletion: {name}: must be a whole number from 1, got {n}"
-        for name, n in (("crossbar_rows", rows), ("crossbar_cols", cols))
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1
-    ]
+        return [] if crossbar is None else ["GroupDeletion: chip: has crossbars of its own; leave out crossbar"]
+    if crossbar is None:
+        return ["GroupDeletion: no crossbar size known; give chip=, or crossbar=(rows, weights per row)"]
+    return structure_problems("GroupDeletion", ["crossbar_row", "crossbar_column"], crossbar)

@@ -1,6 +1,6 @@
 """A training as a YAML file: network, data, methods and stages. `load_recipe("bit_slice_l1_zhang_2019")`, or your own.
 
-model: mlp-784-300-10            # a network of `NETWORKS`, or my_package.nets:MyNet
+model: mlp-784-300-10            # a network of `xbar.training.names.NETWORKS`, or my_package.nets:MyNet
 data: mnist                      # as for `xbar run --data`
 optimizer: {kind: sgd, momentum: 0.9}
 methods:
@@ -13,10 +13,7 @@ stages:
 from __future__ import annotations
 
 import difflib
-import importlib
 import importlib.resources
-import inspect
-import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -28,20 +25,12 @@ from torch.optim import SGD, Adam
 
 from xbar import datasets
 from xbar.config import Document, load_yaml, validate
-from xbar.demo.models import MLP, CaffeConvNet, CaffeLeNet, DigitsCnn, LeNet5, ResNet20
-from xbar.errors import ConfigError, TrainingError, XbarError
+from xbar.errors import ConfigError, XbarError
 from xbar.settings import Settings, problems
-from xbar.training.base import Method, Together
+from xbar.training.base import Method
+from xbar.training.names import method, network
 from xbar.training.stages import Stage
 from xbar.training.trainer import Data, Training
-
-NETWORKS: dict[str, type[nn.Module]] = {
-    "digits_cnn": DigitsCnn,
-    "lenet5": LeNet5,
-    "caffe_lenet": CaffeLeNet,
-    "caffe_convnet": CaffeConvNet,
-    "resnet20": ResNet20,
-}
 
 
 class StageSettings(Settings):
@@ -150,76 +139,6 @@ def _shifted(images: Tensor, shift_px: int, generator: torch.Generator) -> Tenso
     col = (right[:, None] + torch.arange(cols)).to(images.device)
     image = torch.arange(n, device=images.device)
     return padded.permute(0, 2, 3, 1)[image[:, None, None], row[:, :, None], col[:, None, :]].permute(0, 3, 1, 2)
-
-
-def network(name: str) -> Any:
-    """What builds a network: a name of `NETWORKS`, `mlp-784-300-10`, or module:Class. Raises ValueError."""
-    if name in NETWORKS:
-        return NETWORKS[name]
-    kind, *sizes = name.split("-")
-    if kind == "mlp" and len(sizes) >= 2 and all(size.isdigit() and int(size) for size in sizes):
-        return lambda: MLP(tuple(int(size) for size in sizes))
-    if ":" in name:
-        return _of_module(name, nn.Module)
-    close = difflib.get_close_matches(name, NETWORKS, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    known = ", ".join(NETWORKS)
-    raise ValueError(f"must be a network; {hint}the networks are {known}, mlp-784-300-10, or module:Class of your own")
-
-
-def method_kinds() -> tuple[str, ...]:
-    """Names of the training methods: the files of xbar/training that hold one."""
-    package = importlib.import_module("xbar.training")
-    names = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return tuple(sorted(name for name in names if _method_in(f"xbar.training.{name}")))
-
-
-def method(arguments: Mapping[str, Any]) -> Method:
-    """A method from `{kind: ..., argument: value}`. Raises ValueError for the kind, TrainingError else."""
-    kind = arguments.get("kind")
-    if isinstance(kind, str) and ":" in kind:
-        cls = _of_module(kind, Method)
-    elif isinstance(kind, str) and kind in method_kinds():
-        cls = _method_in(f"xbar.training.{kind}")
-    else:
-        close = difflib.get_close_matches(str(kind), method_kinds(), n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        known = ", ".join(method_kinds())
-        raise ValueError(f"kind must be a training method, got {kind}; {hint}the methods are {known}, or module:Class")
-    given = {name: value for name, value in arguments.items() if name != "kind"}
-    known_arguments = inspect.signature(cls).parameters
-    found = []
-    for name in given.keys() - known_arguments.keys():
-        close = difflib.get_close_matches(name, known_arguments, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"its arguments are {', '.join(known_arguments)}"
-        found.append(f"{cls.__name__}: has no argument '{name}'; {hint}")
-    needed = {name for name, p in known_arguments.items() if p.default is p.empty} - given.keys()
-    found += [f"{cls.__name__}: needs '{name}'; give it a value" for name in sorted(needed)]
-    if found:
-        raise TrainingError(sorted(found))
-    made: Method = cls(**given)
-    return made
-
-
-def _method_in(module_name: str) -> Any:
-    """The method that a module defines, or None."""
-    module = importlib.import_module(module_name)
-    for candidate in vars(module).values():
-        own = inspect.isclass(candidate) and candidate.__module__ == module_name and candidate is not Together
-        if own and issubclass(candidate, Method) and not inspect.isabstract(candidate):
-            return candidate
-    return None
-
-
-def _of_module(name: str, family: type) -> Any:
-    module_name, _, class_name = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name, None)
-    except (ImportError, SyntaxError, TypeError, ValueError) as error:
-        raise ValueError(f"cannot import {module_name} ({error}); install it, or put it on PYTHONPATH") from error
-    if not (inspect.isclass(found) and issubclass(found, family) and not inspect.isabstract(found)):
-        raise ValueError(f"{module_name} has no class {class_name} that is a {family.__module__}.{family.__name__}")
-    return found
 
 
 def list_recipes() -> tuple[str, ...]:

@@ -1,0 +1,24 @@
+"""The command as a user types it."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from xbar import cli
+
+
+@pytest.fixture
+def xbar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs `xbar` with arguments: exit code, what it printed, what it complained about."""
+    monkeypatch.setenv("COLUMNS", "150")
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["xbar", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(left.value.code or 0), captured.out, captured.err
+
+    return call

@@ -1,0 +1,75 @@
+"""Networks, methods, chips and levels by the names that recipes give them."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from xbar.demo.models import MLP, CaffeConvNet
+from xbar.errors import ConfigError, TrainingError
+from xbar.hardware import load_chip
+from xbar.training.adc_aware import AdcAware
+from xbar.training.admm import Admm
+from xbar.training.base import Method
+from xbar.training.levels import device_levels
+from xbar.training.names import NETWORKS, method, method_kinds, network
+
+
+def test_networks_by_name_by_sizes_and_of_others() -> None:
+    assert isinstance(network("mlp-8-4-2")(), MLP)
+    assert network("mlp-8-4-2")()[1].weight.shape == (4, 8)
+    assert network("torch.nn:Identity") is nn.Identity
+    for name, cls in NETWORKS.items():
+        assert network(name) is cls
+    for wrong in (
+        "mlp-8",
+        "mlp-8-0",
+        "mlp-a-b",
+        "nothing",
+        "torch.nn:Nothing",
+        "no_such_module:Net",
+        "xbar.errors:XbarError",
+    ):
+        with pytest.raises(ValueError):
+            network(wrong)
+
+
+def test_the_convnet_has_the_published_number_of_weights() -> None:
+    assert sum(p.numel() for p in CaffeConvNet().parameters() if p.dim() > 1) == 89_440
+
+
+def test_every_file_with_a_method_is_a_kind() -> None:
+    assert {"l1", "bit_slice_l1", "pruning"} <= set(method_kinds())
+    assert not {"base", "trainer", "recipe"} & set(method_kinds())
+    assert isinstance(method({"kind": "xbar.training.l1:L1", "strength": 2.0}), Method)
+    with pytest.raises(ValueError, match=r"that is a xbar\.training\.base\.Method"):
+        method({"kind": "torch.nn:Linear"})
+    with pytest.raises(ValueError, match="kind must be a training method, got None"):
+        method({"strength": 1.0})
+
+
+def test_a_chip_is_a_name_or_a_name_with_settings() -> None:
+    method({"kind": "adc_aware", "chip": "isaac_isca_2016"})
+    built = method({"kind": "adc_aware", "chip": {"name": "isaac_isca_2016", "adc.bits": 5}})
+    assert isinstance(built, AdcAware)
+    assert built.chip.adc_bits == (5,) * 8
+    with pytest.raises(ConfigError, match=r"adc\.bitz"):
+        method({"kind": "adc_aware", "chip": {"name": "isaac_isca_2016", "adc.bitz": 5}})
+    with pytest.raises(TrainingError, match=r"chip: must be a name or .*, got 3"):
+        method({"kind": "adc_aware", "chip": 3})
+
+
+def test_levels_are_those_of_a_chips_device() -> None:
+    built = method({"kind": "admm", "levels": {"chip": "generic_1t1r", "weight_bits": 5, "baseline": "kept"}})
+    assert isinstance(built, Admm)
+    assert built.levels == device_levels(load_chip("generic_1t1r").device, 5, baseline="kept")
+    with pytest.raises(TrainingError, match="levels: has no argument bits; its arguments are chip, weight_bits"):
+        method({"kind": "admm", "levels": {"chip": "generic_1t1r", "bits": 5}})
+    with pytest.raises(TrainingError, match="chip: must be a name or"):
+        method({"kind": "admm", "levels": {"weight_bits": 5}})
+
+
+def test_pairs_are_lists_in_yaml() -> None:
+    built = method({"kind": "admm", "prune": 0.5, "structure": "crossbar_row", "crossbar": [32, 16]})
+    assert isinstance(built, Admm)
+    assert built.crossbar == (32, 16)
