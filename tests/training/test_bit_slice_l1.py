@@ -20,10 +20,11 @@ from xbar.errors import TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.network import Precision
 from xbar.quantization import quantize
+from xbar.sim.slices import nonzero_slices, nonzero_slices_by_layer
+from xbar.testing.subjects import program_of
 from xbar.training.base import Together
 from xbar.training.bit_slice_l1 import BitSliceL1, fixed_point_codes
 from xbar.training.l1 import L1
-from xbar.training.measure import nonzero_slices, nonzero_slices_by_layer
 from xbar.training.pruning import MagnitudePruning
 
 
@@ -172,18 +173,18 @@ def test_weights_of_nothing_give_no_nan(value: float) -> None:
     assert (model[0].weight == 0).all()
 
 
-def test_slices_are_counted_most_significant_first() -> None:
-    # codes 255 = 3 3 3 3, 16 = 0 1 0 0, 1 = 0 0 0 1, 0
+def test_slices_are_counted_from_the_least_significant() -> None:
+    # codes, the most significant slice first: 255 = 3 3 3 3, 16 = 0 1 0 0, 1 = 0 0 0 1, 0
     model, example = _linear(torch.tensor([[255.0, -16.0], [1.0, 0.0]])), torch.rand(2, 2)
     qnet = _quantized(model, example, 9)
-    assert nonzero_slices(qnet, 2) == (0.25, 0.5, 0.25, 0.5)
+    assert nonzero_slices(qnet, 2) == (0.5, 0.25, 0.5, 0.25)
     assert nonzero_slices(qnet, 4) == (0.5, 0.5)
     assert nonzero_slices_by_layer(qnet, 8) == {"0": (0.75,)}
 
 
 def test_a_program_holds_what_the_network_has() -> None:
     model, (images, _) = mlp(), digits("train")
-    program = testing._program("model", model, (images[:32], torch.zeros(32)), chip())
+    program = program_of("model", model, (images[:32], torch.zeros(32)), chip())
     qnet = quantize(from_torch(model, images[:2]), images[:32], chip())
     assert nonzero_slices(program) == pytest.approx(nonzero_slices(qnet, 2))
     by_layer = nonzero_slices_by_layer(program)
@@ -205,7 +206,7 @@ def test_after_the_recipe_slices_are_sparser_than_with_l1_and_adcs_smaller() -> 
     baseline, sliced = tuned(L1(1.0)), tuned(BitSliceL1(0.2))
     on = {"data": "digits", "chip": chip()}
     testing.assert_accuracy_drop(baseline, sliced, **on, at_most=0.015)
-    program = testing._program("baseline", baseline, **on)
+    program = program_of("baseline", baseline, **on)
     testing.assert_slice_sparsity(sliced, **on, at_most=0.6 * float(np.mean(nonzero_slices(program))))
     small = {0: 6, 1: 6, 2: 6}
     testing.assert_adc_bits(sliced, **on, at_most=small, by="lossless")

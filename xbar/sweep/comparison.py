@@ -10,8 +10,8 @@ import mapping
 from xbar.errors import DataError
 from xbar.result import HOST, UNUSED, Report
 from xbar.sim import AdcResolution
+from xbar.sim.slices import nonzero_slices
 from xbar.sweep.outcome import Outcome
-from xbar.sweep.slices import nonzero_slices
 from xbar.units import si
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _figures(outcome: Outcome) -> dict[str, Any]:
     return {
         **accuracies,
         **({} if outcome.adc is None else _adc_bits(outcome.adc)),
-        "nonzero_slices_rel": list(nonzero_slices(outcome.program)[::-1]),
+        "nonzero_slices_rel": list(nonzero_slices(outcome.program)),
         "crossbars": routing.crossbars,
         "cells": routing.cells,
         "weights": routing.weights,

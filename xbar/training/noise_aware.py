@@ -11,7 +11,7 @@ SmoothOut (Wen et al., arXiv 1805.07898) is the case of uniform noise on the wei
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from xbar.errors import TrainingError, XbarError
 from xbar.hardware import Chip, load_chip
+from xbar.network import Precision
 from xbar.noise import NoiseModel, load_noise
 from xbar.rng import generator
 from xbar.training.base import Method, Treated, find_layers
@@ -37,9 +38,10 @@ class NoiseAware(Method):
         do not act on weights, are drawn anew for every step: see `xbar.training.noisy_cells`.
     chip: a Chip, or the name or file of one; its precision, encoding and device say which cells a weight becomes.
     smooth_out: largest magnitude a of uniform noise, in the unit of the weights; alone, or with a noise.
-    seed: the same seed gives the same draws, step by step.
+    seed: the same seed gives the same draws, step by step; a draw holds until `after_step`.
     layers, skip: which layers, as in `find_layers`.
 
+    With methods that quantize weights (`Together`), noise comes last, whatever their order: cells hold their integers.
     Raises TrainingError with all that is wrong.
     """
 
@@ -54,15 +56,18 @@ class NoiseAware(Method):
         skip: Sequence[str] = (),
     ) -> None:
         problems: list[str] = []
-        model = _loaded(noise, load_noise, problems)
-        board = _loaded(chip, load_chip, problems)
-        if not problems:
+        model = _loaded("noise", noise, NoiseModel, load_noise, problems)
+        board = _loaded("chip", chip, Chip, load_chip, problems)
+        known = isinstance(smooth_out, (int, float)) and not isinstance(smooth_out, bool)
+        if not (known and math.isfinite(smooth_out) and smooth_out >= 0):
+            problems.append(
+                f"NoiseAware: smooth_out: must be a number from 0 up, got {smooth_out!r}; try a hundredth of a weight"
+            )
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            problems.append(f"NoiseAware: seed: must be a whole number from 0 up, got {seed!r}; 0 is usual")
+        if (noise is None or model is not None) and (chip is None or board is not None):
             model = board.noise if model is None and board is not None else model
             problems += _misfits(model, board, smooth_out)
-        if not (math.isfinite(smooth_out) and smooth_out >= 0):
-            problems.append(f"NoiseAware: smooth_out: must be 0 or more, got {smooth_out}; try a hundredth of a weight")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            problems.append(f"NoiseAware: seed: must be a whole number from 0 up, got {seed!r}")
         if problems:
             raise TrainingError(problems)
         self._cells = NoisyCells(board, model, seed) if model is not None and board is not None else None
@@ -80,9 +85,13 @@ class NoiseAware(Method):
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Show the layers noisy weights from now on, while the model is in training mode."""
         self._treated = find_layers("NoiseAware", model, optimizer, self._layers, self._skip)
-        self._seen = SeenWeights(
-            model, self._treated, lambda layer: lambda weight, training: self._see(layer, weight, training)
-        )
+        if self._cells is not None:
+            _check_norms(model, self._cells.chip.precision)
+
+        def see(layer: Treated) -> Callable[[Tensor, bool], Tensor]:
+            return lambda weight, training: self._see(layer, weight, training)
+
+        self._seen = SeenWeights(model, self._treated, see, last=True)
 
     def penalty(self) -> Tensor:
         """0: the loss of the noisy network is the method."""
@@ -113,13 +122,12 @@ class NoiseAware(Method):
         version = layer.parameter._version  # a draw holds for all forward passes between two steps
         step, seen, noisy = self._drawn.get(layer.name, (-1, -1, weight))
         if (step, seen) != (self._step, version):
-            noisy = self._noisy(layer)
+            noisy = self._noisy(layer, weight.detach())
             self._drawn[layer.name] = (self._step, version, noisy)
         return straight_through(weight, noisy)
 
-    def _noisy(self, layer: Treated) -> Tensor:
+    def _noisy(self, layer: Treated, noisy: Tensor) -> Tensor:
         """One draw of a layer's weights."""
-        noisy = layer.parameter.detach()
         shape = tuple(noisy.shape)
         if self._cells is not None:
             integers, scale = weight_integers("NoiseAware", layer, self._cells.chip.precision)
@@ -131,29 +139,48 @@ class NoiseAware(Method):
         return noisy
 
 
-def _loaded(given: Any, load: Any, problems: list[str]) -> Any:
-    """A value that may be given by its name; notes what is wrong with it."""
-    if not isinstance(given, (str, Path)):
-        return given
-    try:
-        return load(given)
-    except XbarError as error:
-        problems += [f"NoiseAware: {problem}" for problem in error.problems]
+def _loaded(name: str, given: Any, kind: type, load: Callable[[Any], Any], problems: list[str]) -> Any:
+    """A value that may be given by its name; None, and what is wrong with it, where it is neither."""
+    if isinstance(given, (str, Path)):
+        try:
+            return load(given)
+        except XbarError as error:
+            problems += [f"NoiseAware: {problem}" for problem in error.problems]
+            return None
+    if given is not None and not isinstance(given, kind):
+        problems.append(f"NoiseAware: {name}: must be a {kind.__name__}, or the name or file of one, got {given!r}")
         return None
+    return given
 
 
 def _misfits(noise: NoiseModel | None, chip: Chip | None, smooth_out: float) -> list[str]:
+    if noise is None and not smooth_out:
+        return ["NoiseAware: noise: one is needed, got none; give a noise model with its chip, or smooth_out"]
     if noise is None:
-        missing = "NoiseAware: noise: one is needed, got none; give a noise model with its chip, or smooth_out"
-        return [] if smooth_out else [missing]
+        inert = f"NoiseAware: chip: has no effect without a noise, got {chip and chip.name}; remove it, or give a noise"
+        return [] if chip is None else [inert]
     if chip is None:
         return ["NoiseAware: chip: is needed to know which cells a weight becomes, got none; give one with chip="]
     others = [name for name in noise.effects if name not in noise.of_adcs]
+    fix = f"leave it out with noise.only({', '.join(map(repr, others))})" if others else "give another noise"
     found = [
-        f"NoiseAware: noise: effect {name} ({effect.kind}) acts on ADCs and not on weights; leave it out with "
-        f"noise.only({', '.join(map(repr, others))})"
+        f"NoiseAware: noise: effect {name} ({effect.kind}) acts on ADCs and not on weights; {fix}"
         for name, effect in noise.of_adcs.items()
     ]
     for name, effect in noise.effects.items():
         found += [f"NoiseAware: noise: effect {name}: {rule}" for rule in effect.misfits(chip.device)]
     return found
+
+
+def _check_norms(model: nn.Module, precision: Precision) -> None:
+    """`xbar.quantize` sees weights times the factors of the BatchNorm behind them: the same integers or an error."""
+    if precision.granularity == "channel" and precision.weights != "dynamic_fixed_point":
+        return
+    norms = [n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if norms:
+        how = f"granularity: {precision.granularity}, weights: {precision.weights}"
+        raise TrainingError(
+            f"NoiseAware: {', '.join(norms)}: BatchNorm changes the cells that weights before it become with {how}; "
+            "fold it into them first (torch.nn.utils.fusion.fuse_conv_bn_eval), or use granularity: channel with "
+            "uniform weights"
+        )

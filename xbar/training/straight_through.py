@@ -40,9 +40,19 @@ def straight_through(old: Tensor, new: Tensor) -> Tensor:
 def weight_integers(who: str, treated: Treated, precision: Precision) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """A layer's weights as `xbar.quantize` makes them: integers of the weights' shape, and steps [1] or [col_total].
 
-    who: the method, for the TrainingError about weights that are NaN or infinite.
+    who: the method, for the TrainingError about weights that are NaN or infinite, or that the layer does not use as
+    they are (spectral norm and the like).
     """
-    weight = treated.parameter.detach().cpu().numpy().astype(np.float32, copy=False)
+    if parametrize.is_parametrized(treated.module, "weight"):
+        chain = treated.module.parametrizations["weight"]  # type: ignore[index]
+        foreign = [type(p).__name__ for p in chain if not isinstance(p, SeenWeight)]
+        if foreign:
+            raise TrainingError(
+                f"{who}: layer {treated.name}: its weights are made of others by {', '.join(foreign)}; make them plain "
+                f"first (torch.nn.utils.parametrize.remove_parametrizations), or leave it alone with "
+                f"skip=['{treated.name}']"
+            )
+    weight = treated.parameter.detach().cpu().to(torch.float32).numpy()
     if not np.isfinite(weight).all():
         raise TrainingError(
             f"{who}: layer {treated.name}: weights must be finite, got NaN or infinity; lower the learning rate"
@@ -59,11 +69,11 @@ def on_grid(integers: NDArray[Any], scale: NDArray[np.float64], like: Tensor) ->
 
 @final
 class SeenWeight(nn.Module):
-    """A parametrization: what `see(weight, training)` makes of a weight, in place of it."""
+    """A parametrization: what `see(weight, training)` makes of a weight, in place of it. last: after the others."""
 
-    def __init__(self, see: Callable[[Tensor, bool], Tensor]) -> None:
+    def __init__(self, see: Callable[[Tensor, bool], Tensor], last: bool = False) -> None:
         super().__init__()
-        self.see = see
+        self.see, self.last = see, last
 
     def forward(self, weight: Tensor) -> Tensor:
         """The weight as the layer's product sees it."""
@@ -72,17 +82,27 @@ class SeenWeight(nn.Module):
 
 @final
 class SeenWeights:
-    """All weights that a method shows its layers in another form; `remove` brings the plain ones back."""
+    """All weights that a method shows its layers in another form; `remove` brings the plain ones back.
+
+    last: this form is made of what all other methods show, those that come later too.
+    """
 
     def __init__(
-        self, model: nn.Module, treated: Sequence[Treated], see: Callable[[Treated], Callable[[Tensor, bool], Tensor]]
+        self,
+        model: nn.Module,
+        treated: Sequence[Treated],
+        see: Callable[[Treated], Callable[[Tensor, bool], Tensor]],
+        last: bool = False,
     ) -> None:
         self._added: list[tuple[nn.Module, SeenWeight, tuple[str, ...]]] = []
         for layer in treated:
             for module in sharing(model, layer):
-                seen = SeenWeight(see(layer)).train(module.training)
+                seen = SeenWeight(see(layer), last)
                 order = tuple(module._parameters)
                 parametrize.register_parametrization(module, "weight", seen, unsafe=True)
+                chain = module.parametrizations["weight"]  # type: ignore[index]
+                for i, shown in enumerate(sorted(chain, key=lambda p: isinstance(p, SeenWeight) and p.last)):
+                    chain[i] = shown
                 self._added.append((module, seen, order))
 
     def remove(self) -> None:
