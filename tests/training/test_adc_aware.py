@@ -23,7 +23,8 @@ from xbar.quantization import quantize
 from xbar.result import SimResult
 from xbar.sim import simulate
 from xbar.training.adc_aware import AdcAware, may_clip
-from xbar.training.base import find_layers
+from xbar.training.base import Together, find_layers
+from xbar.training.noise_aware import NoiseAware
 from xbar.training.quantization_aware import QuantizationAware
 
 DEVICE = {"kind": "levels", "cell_bits": 2}
@@ -218,3 +219,15 @@ def test_fine_tuning_recovers_what_few_adc_bits_lose() -> None:
     after = accuracy(input_ranges=method.input_ranges)
     assert before < 0.75
     assert after > before + 0.15
+
+
+def test_beside_a_method_that_changes_weights_it_is_an_error_instead_of_a_loss() -> None:
+    told = r"AdcAware: layer 0: must be trained with its plain weights"
+    model, x = _model(), _images()
+    optimizer = SGD(model.parameters(), 0.05)
+    with pytest.raises(TrainingError, match=told):
+        Together(NoiseAware(smooth_out=0.1), AdcAware(_chip())).attach(model, optimizer)
+    other = _model()
+    Together(AdcAware(_chip()), NoiseAware(smooth_out=0.1)).attach(other, SGD(other.parameters(), 0.05))
+    with pytest.raises(TrainingError, match=told):
+        other.train()(x)

@@ -311,7 +311,7 @@ def test_models_that_do_not_fit_are_an_error() -> None:
         _attached(model, method)
     normed = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     layer_wise = small_chip(precision={"weight_bits": 4, "input_bits": 4, "granularity": "layer"})
-    with pytest.raises(TrainingError, match=r"NoiseAware: 1: BatchNorm changes the cells .* granularity: layer"):
+    with pytest.raises(TrainingError, match=r"NoiseAware: 1: BatchNorm changes the integers .* granularity: layer"):
         _attached(normed, NoiseAware(_noise(), layer_wise))
     assert not parametrize.is_parametrized(normed[0])
     _attached(normed, NoiseAware(_noise(), small_chip()))  # with a factor per channel

@@ -17,6 +17,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 import mapping
@@ -26,7 +27,7 @@ from xbar.hardware import Chip
 from xbar.network import Network, QuantizedLayer, QuantizedNetwork
 from xbar.program import Program
 from xbar.sim import simulate
-from xbar.training.base import Method, Treated
+from xbar.training.base import Method, Treated, find_layers
 from xbar.training.quantization_aware import QuantizationAware, QuantizedInput
 from xbar.training.straight_through import sharing, straight_through, weight_integers
 
@@ -44,6 +45,8 @@ class AdcAware(Method):
     in evaluation mode every treated layer is simulated, and outputs are those of `xbar.simulate` for the program of
     `xbar.quantize(..., input_ranges=method.input_ranges)`. That is exact where no BatchNorm is folded into layers.
 
+    Weights must be trained as they are: methods that show a layer others (`NoiseAware`, `BitSliceL1`) have to be
+    finished before, and cannot be attached beside it.
     layers, skip: which layers, as in `find_layers`. Raises TrainingError.
     """
 
@@ -54,6 +57,7 @@ class AdcAware(Method):
                 f"{chip.adc.full_scale}; use adc.mode: clip, or full_scale: worst_case"
             )
         self.chip = chip.model_copy(update={"noise": chip.noise and chip.noise.only()})
+        self._layers, self._skip = layers, tuple(skip)
         self._quantized = QuantizationAware(chip, layers=layers, skip=skip)
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
 
@@ -69,6 +73,8 @@ class AdcAware(Method):
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Quantize weights and inputs, and digitise column sums, from now on."""
+        for layer in find_layers("AdcAware", model, optimizer, self._layers, self._skip):
+            _check_alone(layer.name, layer.module, 0)
         plain = {id(m): copy.deepcopy(m) for m in model.modules() if not list(m.children())}
         try:
             self._quantized.attach(model, optimizer)
@@ -105,6 +111,16 @@ class AdcAware(Method):
         self._quantized.load_state_dict(state)
 
 
+def _check_alone(name: str, module: nn.Module, n_expected: int) -> None:
+    """The crossbars are programmed with the plain weights: `n_expected` is how many changes of them are our own."""
+    n_changes = len(module.parametrizations["weight"]) if parametrize.is_parametrized(module, "weight") else 0  # type: ignore[index]
+    if n_changes > n_expected:
+        raise TrainingError(
+            f"AdcAware: layer {name}: must be trained with its plain weights, got some that another method or "
+            f"parametrization changes; finish it before, or leave the layer alone with skip=['{name}']"
+        )
+
+
 def may_clip(layer: Treated, chip: Chip) -> bool:
     """Whether the chip's ADCs could change any sum of a layer, whatever its weights and inputs."""
     if chip.adc_bits is None:
@@ -133,6 +149,7 @@ class _Crossbars:
     def replace(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         """A forward hook, after the pre-hook that quantizes the input."""
         x = args[0].detach().cpu()
+        _check_alone(self._layer.name, module, 1)
         wanted = self._may_clip or not module.training
         if not wanted or not self._input.known or not bool(torch.isfinite(x).all()):
             return output

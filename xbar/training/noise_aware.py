@@ -22,12 +22,11 @@ from torch.optim import Optimizer
 
 from xbar.errors import TrainingError, XbarError
 from xbar.hardware import Chip, load_chip
-from xbar.network import Precision
 from xbar.noise import NoiseModel, load_noise
 from xbar.rng import generator
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.noisy_cells import NoisyCells
-from xbar.training.straight_through import SeenWeights, on_grid, straight_through, weight_integers
+from xbar.training.straight_through import SeenWeights, check_norms, on_grid, straight_through, weight_integers
 
 
 @final
@@ -86,7 +85,7 @@ class NoiseAware(Method):
         """Show the layers noisy weights from now on, while the model is in training mode."""
         self._treated = find_layers("NoiseAware", model, optimizer, self._layers, self._skip)
         if self._cells is not None:
-            _check_norms(model, self._cells.chip.precision)
+            check_norms("NoiseAware", model, self._cells.chip.precision)
 
         def see(layer: Treated) -> Callable[[Tensor, bool], Tensor]:
             return lambda weight, training: self._see(layer, weight, training)
@@ -170,17 +169,3 @@ def _misfits(noise: NoiseModel | None, chip: Chip | None, smooth_out: float) -> 
     for name, effect in noise.effects.items():
         found += [f"NoiseAware: noise: effect {name}: {rule}" for rule in effect.misfits(chip.device)]
     return found
-
-
-def _check_norms(model: nn.Module, precision: Precision) -> None:
-    """`xbar.quantize` sees weights times the factors of the BatchNorm behind them: the same integers or an error."""
-    if precision.granularity == "channel" and precision.weights != "dynamic_fixed_point":
-        return
-    norms = [n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if norms:
-        how = f"granularity: {precision.granularity}, weights: {precision.weights}"
-        raise TrainingError(
-            f"NoiseAware: {', '.join(norms)}: BatchNorm changes the cells that weights before it become with {how}; "
-            "fold it into them first (torch.nn.utils.fusion.fuse_conv_bn_eval), or use granularity: channel with "
-            "uniform weights"
-        )

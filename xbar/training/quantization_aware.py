@@ -31,7 +31,7 @@ from xbar.quantization.calibration import Observed
 from xbar.quantization.network import calibrated_range, input_scale
 from xbar.quantization.uniform import top_code
 from xbar.training.base import Method, Treated, find_layers
-from xbar.training.straight_through import SeenWeights, on_grid, sharing, straight_through, weight_integers
+from xbar.training.straight_through import SeenWeights, check_norms, on_grid, sharing, straight_through, weight_integers
 
 _LEAST = 1e-6  # of the range that a layer began with
 
@@ -82,7 +82,7 @@ class QuantizationAware(Method):
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Quantize weights and inputs from now on, in training and in evaluation."""
         treated = find_layers("QuantizationAware", model, optimizer, self._layers, self._skip)
-        self._check_norms(model)
+        check_norms("QuantizationAware", model, self._precision)
         self._treated, self._optimizer = treated, optimizer
         names = {id(module): name for name, module in model.named_modules()}
         for layer in treated:
@@ -137,19 +137,6 @@ class QuantizationAware(Method):
             quantized = on_grid(integers, scale, layer.parameter.detach())
             self._drawn[layer.name] = (version, quantized)
         return straight_through(weight, quantized)
-
-    def _check_norms(self, model: nn.Module) -> None:
-        precision = self._precision
-        if precision.granularity == "channel" and precision.weights != "dynamic_fixed_point":
-            return
-        norms = [n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        if norms:
-            how = f"granularity: {precision.granularity}, weights: {precision.weights}"
-            raise TrainingError(
-                f"QuantizationAware: {', '.join(norms)}: BatchNorm changes the integers of the weights before it with "
-                f"{how}; fold it into them first (torch.nn.utils.fusion.fuse_conv_bn_eval), or use granularity: "
-                "channel with uniform weights"
-            )
 
 
 @final

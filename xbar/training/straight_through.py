@@ -61,6 +61,23 @@ def weight_integers(who: str, treated: Treated, precision: Precision) -> tuple[N
     return integers, scale
 
 
+def check_norms(who: str, model: nn.Module, precision: Precision) -> None:
+    """TrainingError where a BatchNorm makes other integers of the weights before it.
+
+    `xbar.quantize` sees these multiplied by its factors. With a step per channel and steps that are no powers of two,
+    the integers are the same.
+    """
+    if precision.granularity == "channel" and precision.weights != "dynamic_fixed_point":
+        return
+    norms = [n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if norms:
+        raise TrainingError(
+            f"{who}: {', '.join(norms)}: BatchNorm changes the integers of the weights before it with granularity: "
+            f"{precision.granularity}, weights: {precision.weights}; fold it into them first "
+            "(torch.nn.utils.fusion.fuse_conv_bn_eval), or use granularity: channel with uniform weights"
+        )
+
+
 def on_grid(integers: NDArray[Any], scale: NDArray[np.float64], like: Tensor) -> Tensor:
     """Integers, or what noise made of them, times their steps: laid out as the weights `like`, of their type."""
     steps = scale.reshape(-1, *([1] * (integers.ndim - 1)))
