@@ -7,8 +7,6 @@ a layer follow each other. Tiles are numbered row by row over a square mesh.
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from mapping.partition import Piece
 from xbar.program import Block
 
@@ -26,7 +24,7 @@ def place(
     for i, piece in enumerate(pieces):
         core, crossbar = divmod(i, crossbars_per_core)
         tile, core_in_tile = divmod(first_core + core, cores_per_tile)
-        blocks.append(Block(**asdict(piece), tile=tile, core=core_in_tile, crossbar=crossbar))
+        blocks.append(Block(**vars(piece), tile=tile, core=core_in_tile, crossbar=crossbar))
     cores = cores_needed(len(pieces), crossbars_per_core)
     replica_tiles = []
     for r in range(1, n_replicas):

@@ -12,7 +12,7 @@ import torch
 import mapping
 import xbar
 from xbar import datasets
-from xbar.demo.models import digits_cnn
+from xbar.demo.models import MLP, digits_cnn
 
 README = (Path(xbar.__file__).parents[1] / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
@@ -26,7 +26,7 @@ def _block(word: str) -> str:
 def test_the_six_lines() -> None:
     images = torch.from_numpy(datasets.load("digits").images[:8])
     names = {"model": digits_cnn(), "example_input": images[:2], "calibration_batches": [images], "inputs": images}
-    exec(_block("xbar.load_chip"), names)
+    exec(_block("xbar.quantize(net"), names)
     assert names["result"].outputs.shape == (8, 10)
     assert names["report"].energy_J > 0
 
@@ -40,6 +40,29 @@ def test_noise() -> None:
     names = {"xbar": xbar, "program": program, "inputs": inputs, "labels": labels}
     exec(block, names)
     assert len(names["runs"].accuracy(labels).values) == 2
+
+
+def test_a_training_method_beside_a_loop() -> None:
+    data = datasets.load("digits", "train").first(64)
+    torch.manual_seed(0)
+    model = MLP((64, 8, 10))
+    names = {
+        "model": model,
+        "optimizer": torch.optim.SGD(model.parameters(), 0.1),
+        "criterion": torch.nn.functional.cross_entropy,
+        "batches": [(torch.from_numpy(data.images), torch.from_numpy(data.labels))] * 3,
+    }
+    before = model[1].weight.detach().clone()
+    exec(_block("BitSliceL1"), names)
+    codes = model[1].weight / model[1].weight.abs()[model[1].weight != 0].min()
+    assert not torch.equal(before, model[1].weight)
+    assert torch.equal(codes, codes.round())
+
+
+def test_asserting_what_training_saves() -> None:
+    names: dict[str, object] = {}
+    exec(_block("xbar import datasets, testing"), names)
+    names["test_half_of_the_hidden_neurons_are_enough"]()  # type: ignore[operator]
 
 
 def test_exporting_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,12 +231,11 @@ def _pack_cells(
             n_tiles = -(-len(chosen) // LANES)
             dense = len(chosen) == layer.cells.shape[3]
             scale = 1 if adc.rounded[s] else 1 << (layer.cell_bits * s)
-            spare = n_tiles * LANES - len(chosen)
             levels = layer.cells[plane, group, first:last][:, chosen]
             n_parts = max(1, -(-int(levels.max()).bit_length() // PART_BITS))
-            cells.append(_tiles(levels, n_parts, n_words, spare))
-            factors.append(np.pad(layer.plane_sign[plane, block, group, chosen].astype(np.int64) * scale, (0, spare)))
-            columns.append(np.pad(chosen, (0, spare)))
+            cells.append(_tiles(levels, n_parts, n_words, n_tiles))
+            columns.append(_filled(chosen, n_tiles))
+            factors.append(_filled(layer.plane_sign[plane, block, group, chosen].astype(np.int64) * scale, n_tiles))
             largest = int(levels.sum(axis=0, dtype=np.int64).max())
             top_code = int(adc.max_code[s])
             total = min(largest, top_code) << layer.input_bits
@@ -271,8 +270,17 @@ def _pack_cells(
     return packed, work
 
 
-def _tiles(cells: NDArray[np.uint8], n_parts: int, n_words: int, spare: int) -> NDArray[np.uint8]:
-    """Cells [row, col] in tiles: uint8 [tile, part, row, lane], padded with empty rows and columns."""
-    padded = np.pad(cells, ((0, n_words * 32 - len(cells)), (0, spare)))
+def _tiles(cells: NDArray[np.uint8], n_parts: int, n_words: int, n_tiles: int) -> NDArray[np.uint8]:
+    """Cells [row, col] in tiles: uint8 [tile, part, row, lane], filled up with empty rows and columns."""
+    n_rows, n_cols = cells.shape
+    padded = np.zeros((n_words * 32, n_tiles * LANES), np.uint8)
+    padded[:n_rows, :n_cols] = cells
     parts = (padded >> (PART_BITS * np.arange(n_parts, dtype=np.uint8))[:, None, None]) & ((1 << PART_BITS) - 1)
     return np.ascontiguousarray(parts.reshape(n_parts, len(padded), -1, LANES).transpose(2, 0, 1, 3))
+
+
+def _filled(values: NDArray[np.int64], n_tiles: int) -> NDArray[np.int64]:
+    """One value for each column, then zeros to the end of the last tile."""
+    filled = np.zeros(n_tiles * LANES, np.int64)
+    filled[: len(values)] = values
+    return filled

@@ -1,0 +1,107 @@
+"""The full trainings behind results/: python tests/claims/prove.py group_scissor --seed 0 --out /tmp/runs.
+
+A proof is a list of commands as a user would type them, on the real MNIST or CIFAR-10 (XBAR_DATA names the folder that
+holds them): train without and with the method, compare on one chip. results/NAME_seed0.json keeps the commands, how long
+each took, and the figures that they wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+_PAIRS = "--set encoding.kind=differential --set encoding.flipped=null"
+_SLICED = (
+    f"{_PAIRS} --set precision.weight_bits=9 --set precision.input_bits=8 "
+    "--set precision.weights=dynamic_fixed_point --set precision.granularity=layer"
+)
+_SMALL = f"{_PAIRS} --set encoding.layout=separate --set precision.input_bits=8"
+
+PROOFS = {
+    "bit_slice_l1": [
+        "xbar train l1_zhang_2019 --data mnist --seed {seed} --out {out}/l1",
+        "xbar train bit_slice_l1_zhang_2019 --data mnist --seed {seed} --out {out}/slices",
+        "xbar train adc_aware_zhang_2019 --data mnist --seed {seed} --out {out}/tuned",
+        f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 --data mnist {_SLICED} "
+        "--json {out}/compare.json",
+        f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 --data mnist {_SLICED} "
+        "--set adc.bits=[3,3,3,1] --no-search --json {out}/few_bits.json",
+    ],
+    "group_scissor": [
+        "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
+        "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4}}]'",
+        "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/clipped "
+        "--set 'methods={{ranks: {{kind: rank_clipping, eps: 0.02, every: 60, skip: [fc2]}}}}' "
+        "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4, attach: [ranks]}}]'",
+        "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/deleted",
+        f"xbar compare {{out}}/plain/model.pt2 {{out}}/clipped/model.pt2 {{out}}/deleted/model.pt2 --data mnist {_SMALL} "
+        "--set crossbar.rows=64 --set crossbar.cols=64 --set precision.weight_bits=8 --max-loss 0.005 "
+        "--json {out}/compare.json",
+    ],
+    "admm": [
+        "xbar train admm_yuan_2019 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
+        "--set 'stages=[{{epochs: 10, lr: 0.001}}, {{epochs: 6, lr: 0.001, lr_every: 2}}]'",
+        "xbar train admm_yuan_2019 --data mnist --seed {seed} --out {out}/admm",
+        f"xbar compare {{out}}/plain/model.pt2 {{out}}/admm/model.pt2 --data mnist {_SMALL} --set crossbar.rows=32 "
+        "--set crossbar.cols=32 --set device.cell_bits=4 --set precision.weight_bits=9 --json {out}/nine_bits.json",
+        f"xbar compare {{out}}/plain/model.pt2 {{out}}/admm/model.pt2 --data mnist {_SMALL} --set crossbar.rows=32 "
+        "--set crossbar.cols=32 --set device.cell_bits=4 --set precision.weight_bits=5 "
+        "--set precision.granularity=layer --json {out}/five_bits.json",
+    ],
+    "noise_aware": [
+        "xbar train noise_aware_joshi_2020 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
+        "--set 'stages=[{{epochs: 5, lr: 0.02}}, {{epochs: 10, lr: 0.01, lr_every: 3}}]'",
+        "xbar train noise_aware_joshi_2020 --data mnist --seed {seed} --out {out}/aware",
+        "xbar compare {out}/plain/model.pt2 {out}/aware/model.pt2 --data mnist --noise programming_10_percent --runs 10 "
+        "--inputs 2000 --no-search --json {out}/compare.json",
+    ],
+}
+
+
+def prove(name: str, seed: int, out: Path) -> dict[str, Any]:
+    """Run the commands of a proof; its record. A command that fails stops it."""
+    seconds = []
+    for command in PROOFS[name]:
+        start = time.perf_counter()
+        subprocess.run(shlex.split(command.format(seed=seed, out=out)), check=True)
+        seconds.append(round(time.perf_counter() - start))
+    trainings = {file.parent.name: json.loads(file.read_text()) for file in sorted(out.glob("*/training.json"))}
+    return {
+        "commands": [command.format(seed=seed, out="OUT") for command in PROOFS[name]],
+        "seconds": seconds,
+        "cores": os.cpu_count(),
+        "date": date.today().isoformat(),
+        "seed": seed,
+        "recipes": {folder: training["recipe"] for folder, training in trainings.items()},
+        "accuracy": {folder: training["accuracy"] for folder, training in trainings.items()},
+        "figures": {file.stem: json.loads(file.read_text()) for file in sorted(out.glob("*.json"))},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=PROOFS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="folder for models and checkpoints")
+    arguments = parser.parse_args()
+    if "XBAR_DATA" not in os.environ:
+        sys.exit("set XBAR_DATA to the folder that holds mnist/ and cifar10/")
+    record = prove(arguments.name, arguments.seed, arguments.out / f"{arguments.name}_seed{arguments.seed}")
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{arguments.name}_seed{arguments.seed}.json"
+    file.write_text(json.dumps(record, indent=1) + "\n")
+    print(file)
+
+
+if __name__ == "__main__":
+    main()
