@@ -1,8 +1,8 @@
 """The full trainings behind results/: python tests/claims/prove.py group_scissor --seed 0 --out /tmp/runs.
 
-A proof is a list of commands as a user would type them, on the real MNIST or CIFAR-10 (XBAR_DATA names the folder that
-holds them): train without and with the method, compare on one chip. results/NAME_seed0.json keeps the commands, how long
-each took, and the figures that they wrote.
+A proof is a list of commands as a user would type them, on the real data (XBAR_DATA names the folder of mnist/): train
+without and with the method, compare on one chip. results/NAME_seed0.json keeps the commands, how long each took,
+and the figures that they wrote.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ PROOFS = {
         "xbar train l1_zhang_2019 --data mnist --seed {seed} --out {out}/l1",
         "xbar train bit_slice_l1_zhang_2019 --data mnist --seed {seed} --out {out}/slices",
         "xbar train adc_aware_zhang_2019 --data mnist --seed {seed} --out {out}/tuned",
-        f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 --data mnist {_SLICED} "
-        "--json {out}/compare.json",
-        f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 --data mnist {_SLICED} "
-        "--set adc.bits=[3,3,3,1] --no-search --json {out}/few_bits.json",
+        f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 {_SLICED} "
+        "--data mnist --json {out}/compare.json",
+        f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 {_SLICED} "
+        "--data mnist --set adc.bits=[3,3,3,1] --no-search --json {out}/few_bits.json",
     ],
     "group_scissor": [
         "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
@@ -44,8 +44,8 @@ PROOFS = {
         "--set 'methods={{ranks: {{kind: rank_clipping, eps: 0.02, every: 60, skip: [fc2]}}}}' "
         "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4, attach: [ranks]}}]'",
         "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/deleted",
-        f"xbar compare {{out}}/plain/model.pt2 {{out}}/clipped/model.pt2 {{out}}/deleted/model.pt2 --data mnist {_SMALL} "
-        "--set crossbar.rows=64 --set crossbar.cols=64 --set precision.weight_bits=8 --max-loss 0.005 "
+        f"xbar compare {{out}}/plain/model.pt2 {{out}}/clipped/model.pt2 {{out}}/deleted/model.pt2 {_SMALL} "
+        "--data mnist --set crossbar.rows=64 --set crossbar.cols=64 --set precision.weight_bits=8 --max-loss 0.005 "
         "--json {out}/compare.json",
     ],
     "admm": [
@@ -62,8 +62,8 @@ PROOFS = {
         "xbar train noise_aware_joshi_2020 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
         "--set 'stages=[{{epochs: 5, lr: 0.02}}, {{epochs: 10, lr: 0.01, lr_every: 3}}]'",
         "xbar train noise_aware_joshi_2020 --data mnist --seed {seed} --out {out}/aware",
-        "xbar compare {out}/plain/model.pt2 {out}/aware/model.pt2 --data mnist --noise programming_10_percent --runs 10 "
-        "--inputs 2000 --no-search --json {out}/compare.json",
+        "xbar compare {out}/plain/model.pt2 {out}/aware/model.pt2 --noise programming_10_percent --runs 10 "
+        "--data mnist --inputs 2000 --no-search --json {out}/compare.json",
     ],
 }
 

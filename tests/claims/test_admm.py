@@ -11,14 +11,28 @@ import pytest
 import torch
 from models import CaffeLeNet
 from small import small_chip
+from torch import nn
 
 import mapping
 import xbar
 from mapping import Routing
+from xbar.hardware import Chip
 
 # published ratio: (filters, columns) kept of conv1 20 x 25 and conv2 50 x 500; area saved in percent
 MASKS = {17.69: ((10, 12), (30, 44)), 37.06: ((8, 10), (19, 32)), 105.52: ((6, 7), (10, 20))}
 SAVED = {17.69: 94.34, 37.06: 97.30, 105.52: 99.05}
+
+
+def _chip(weight_bits: int, rows: int, cols: int) -> Chip:
+    """4-bit cells, a crossbar for each sign and slice."""
+    return small_chip(
+        crossbar__rows=rows,
+        crossbar__cols=cols,
+        device__cell_bits=4,
+        encoding={"kind": "differential", "layout": "separate"},
+        precision={"weight_bits": weight_bits, "input_bits": 8, "granularity": "layer"},
+        chip__tiles=10_000,
+    )
 
 
 def _mapped(weight_bits: int, ratio: float | None = None) -> Routing:
@@ -33,14 +47,7 @@ def _mapped(weight_bits: int, ratio: float | None = None) -> Routing:
                 rows, cols = (torch.randperm(n)[:k] for n, k in zip(matrix.shape, (filters, columns), strict=True))
                 keep[rows[:, None], cols] = True
                 matrix[~keep] = 0
-    chip = small_chip(
-        crossbar__rows=32,
-        crossbar__cols=32,
-        device__cell_bits=4,
-        encoding={"kind": "differential", "layout": "separate"},
-        precision={"weight_bits": weight_bits, "input_bits": 8, "granularity": "layer"},
-        chip__tiles=10_000,
-    )
+    chip = _chip(weight_bits, 32, 32)
     x = torch.rand(2, 1, 28, 28)
     return mapping.routing(mapping.compile(xbar.quantize(xbar.from_torch(model, x), x, chip), chip))
 
@@ -69,3 +76,37 @@ def test_whole_crossbars_go_too() -> None:
     """33 crossbars per plane, 500 x 50 in 16 x 2 and 25 x 20 in one; pruned, 44 x 30 in 2 and 12 x 10 in one."""
     assert _convolutions(_mapped(9), "crossbars") == 4 * 33
     assert _convolutions(_mapped(9, 17.69), "crossbars") == 4 * 3
+
+
+# network: (crossbar rows, cols), rows and columns of one of its matrices, {published ratio: area saved in percent}
+TABLE: dict[str, tuple[tuple[int, int], tuple[int, int], dict[float, float]]] = {
+    "LeNet-5": ((32, 32), (500, 50), {17.69: 94.34, 37.06: 97.30, 105.52: 99.05}),
+    "ConvNet": ((32, 32), (800, 64), {2.35: 57.45, 5.88: 82.99}),
+    "VGG-16": ((128, 64), (1152, 256), {9.31: 89.26, 29.81: 96.65}),
+    "ResNet-18": ((128, 64), (1152, 256), {11.75: 91.49, 20.88: 95.21}),
+}
+ROWS = [(net, ratio, saved) for net, (_, _, rows) in TABLE.items() for ratio, saved in rows.items()]
+
+
+@pytest.mark.parametrize(("net", "ratio", "saved"), ROWS)
+@pytest.mark.parametrize(("weight_bits", "planes"), [(9, 4), (5, 2)])
+def test_every_row_of_the_table(net: str, ratio: float, saved: float, weight_bits: int, planes: int) -> None:
+    """A matrix of the network's shape, whose whole rows and columns are pruned to the ratio, on its crossbars.
+
+    9 bits take four crossbars of 4-bit cells, 5 bits two: then 1 - 0.5 / ratio is saved.
+    """
+    (rows, cols), (n_rows, n_cols), _ = TABLE[net]
+    layer = nn.Linear(n_rows, n_cols, bias=False)
+    kept_cols = max(1, round(n_cols / ratio**0.5))
+    kept_rows = round(n_rows * n_cols / ratio / kept_cols)
+    with torch.no_grad():
+        layer.weight[kept_cols:] = 0
+        layer.weight[:, kept_rows:] = 0
+    chip = _chip(weight_bits, rows, cols)
+    x = torch.rand(2, n_rows)
+    found = mapping.routing(mapping.compile(xbar.quantize(xbar.from_torch(nn.Sequential(layer), x), x, chip), chip))
+    assert found.cells == planes * kept_rows * kept_cols
+    area_saved = 1 - found.cells / (4 * n_rows * n_cols)
+    assert area_saved == pytest.approx(1 - planes / 4 / ratio, abs=0.015)
+    if weight_bits == 9:
+        assert 100 * area_saved == pytest.approx(saved, abs=1.5)

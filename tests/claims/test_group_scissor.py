@@ -8,49 +8,27 @@ from __future__ import annotations
 
 import pytest
 import torch
-from models import CaffeLeNet
 from small import small_chip
 from torch import Tensor, nn
 
 import mapping
 import xbar
 from mapping import Routing
+from xbar.demo.models import CaffeConvNet, CaffeLeNet
 
 
-class ConvNet(nn.Sequential):
-    """Caffe's cifar10_full: matrices 75x32, 800x32, 800x64, 1024x10; input [3, 32, 32]."""
-
-    def __init__(self) -> None:
-        pool = nn.MaxPool2d(2)
-        super().__init__(
-            nn.Conv2d(3, 32, 5, padding=2), pool, nn.ReLU(), nn.Conv2d(32, 32, 5, padding=2), nn.ReLU(), pool,
-            nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), pool, nn.Flatten(), nn.Linear(1024, 10),
-        )  # fmt: skip
-
-
-class Sequential(nn.Sequential):
-    """CaffeLeNet's layers in a row, so that each can be replaced by its factors."""
-
-    def __init__(self) -> None:
-        lenet = CaffeLeNet()
-        pool = nn.MaxPool2d(2)
-        super().__init__(lenet.conv1, pool, lenet.conv2, pool, nn.Flatten(), lenet.fc1, nn.ReLU(), lenet.fc2)
-
-
-def factorised(model: nn.Sequential, ranks: list[int]) -> nn.Sequential:
-    """The first matrix layers as two each, W = U V^T of these ranks; the rest, classifier included, as it is."""
-    modules: list[nn.Module] = []
-    left = iter(ranks)
-    for module in model:
-        rank = next(left, None) if isinstance(module, nn.Conv2d | nn.Linear) else None
-        if rank is None:
-            modules.append(module)
-        elif isinstance(module, nn.Conv2d):
-            modules.append(nn.Conv2d(module.in_channels, rank, 5, padding=module.padding, bias=False))  # type: ignore[arg-type]
-            modules.append(nn.Conv2d(rank, module.out_channels, 1))
+def factorised(model: nn.Module, ranks: dict[str, int]) -> nn.Module:
+    """The layers named as two each, W = U V^T of these ranks; the rest, classifier included, as it is."""
+    for name, rank in ranks.items():
+        layer = getattr(model, name)
+        if isinstance(layer, nn.Conv2d):
+            u = nn.Conv2d(layer.in_channels, rank, 5, padding=layer.padding, bias=False)  # type: ignore[arg-type]
+            pair = nn.Sequential(u, nn.Conv2d(rank, layer.out_channels, 1))
         else:
-            modules += [nn.Linear(module.in_features, rank, bias=False), nn.Linear(rank, module.out_features)]
-    return nn.Sequential(*modules)
+            u = nn.Linear(layer.in_features, rank, bias=False)
+            pair = nn.Sequential(u, nn.Linear(rank, layer.out_features))
+        setattr(model, name, pair)
+    return model
 
 
 def routed(model: nn.Module, x: Tensor) -> Routing:
@@ -74,7 +52,7 @@ def test_lenet_has_430500_weights_and_58625_at_ranks_5_12_36() -> None:
     x = torch.rand(2, 1, 28, 28)
     whole = routed(CaffeLeNet(), x)
     assert [layer.weights for layer in whole.layers] == [25 * 20, 500 * 50, 800 * 500, 500 * 10]
-    clipped = routed(factorised(Sequential(), [5, 12, 36]), x)
+    clipped = routed(factorised(CaffeLeNet(), {"conv1": 5, "conv2": 12, "fc1": 36}), x)
     assert (whole.weights, clipped.weights) == (430_500, 58_625)
     assert clipped.weights / whole.weights == pytest.approx(0.1362, abs=5e-5)
     assert whole.area_rel == clipped.area_rel == 1  # ranks delete no wires
@@ -82,9 +60,9 @@ def test_lenet_has_430500_weights_and_58625_at_ranks_5_12_36() -> None:
 
 def test_convnet_has_89440_weights_and_46340_at_ranks_12_19_22() -> None:
     x = torch.rand(2, 3, 32, 32)
-    whole = routed(ConvNet(), x)
+    whole = routed(CaffeConvNet(), x)
     assert [layer.weights for layer in whole.layers] == [75 * 32, 800 * 32, 800 * 64, 1024 * 10]
-    clipped = routed(factorised(ConvNet(), [12, 19, 22]), x)
+    clipped = routed(factorised(CaffeConvNet(), {"conv1": 12, "conv2": 19, "conv3": 22}), x)
     assert (whole.weights, clipped.weights) == (89_440, 46_340)
     assert clipped.weights / whole.weights == pytest.approx(0.5181, abs=5e-5)
 
