@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
 
 import xbar
 from xbar import datasets
@@ -74,18 +75,33 @@ def _trained(model: nn.Sequential, method: Method | None, epochs: int, lr: float
         method.attach(model, optimizer)
     for _ in range(epochs):
         for chosen in torch.randperm(len(images), generator=generator).split(64):
-            loss = functional.cross_entropy(model(images[chosen]), labels[chosen])
-            if method is not None:
-                loss = loss + method.penalty()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if method is not None:
-                method.after_step()
+            _step(model, optimizer, method, images[chosen], labels[chosen])
         schedule.step()
     if method is not None:
         method.finish()
     return model
+
+
+def steps(
+    model: nn.Module, optimizer: Optimizer, method: Method | None, n: int, seed: int = 0, batch: int = 64
+) -> None:
+    """Some steps with an optimizer and a method that go on afterwards; the same seed draws the same images."""
+    images, labels = digits("train")
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(n):
+        chosen = torch.randint(len(images), (batch,), generator=generator)
+        _step(model, optimizer, method, images[chosen], labels[chosen])
+
+
+def _step(model: nn.Module, optimizer: Optimizer, method: Method | None, images: Tensor, labels: Tensor) -> None:
+    loss = functional.cross_entropy(model(images), labels)
+    if method is not None:
+        loss = loss + method.penalty()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    if method is not None:
+        method.after_step()
 
 
 def accuracy(model: nn.Module) -> float:

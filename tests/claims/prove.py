@@ -48,6 +48,20 @@ PROOFS = {
         "--data mnist --set crossbar.rows=64 --set crossbar.cols=64 --set precision.weight_bits=8 --max-loss 0.005 "
         "--json {out}/compare.json",
     ],
+    "one_level": [
+        "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
+        "--set 'stages=[{{epochs: 10, lr: 0.02, lr_every: 4}}]'",
+        "python tests/claims/naive_one_level.py {out}/plain/model.pt2 {out}/naive.json",
+        "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/level "
+        "--set 'stages=[{{epochs: 10, lr: 0.02, lr_every: 4}}, {{epochs: 0, lr: 0.01, attach: [level]}}]'",
+        "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/regularized "
+        "--set 'stages=[{{epochs: 10, lr: 0.02, lr_every: 4}}, "
+        "{{epochs: 15, lr: 0.01, lr_every: 4, attach: [level]}}]'",
+        "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/tuned",
+        "xbar compare {out}/level/model.pt2 {out}/tuned/model.pt2 --data mnist --set precision.weights=one_level "
+        "--set precision.weight_bits=2 --set precision.granularity=layer --set encoding.kind=ternary "
+        "--set encoding.flipped=null --set device.cell_bits=1 --set precision.input_bits=8 --json {out}/compare.json",
+    ],
     "admm": [
         "xbar train admm_yuan_2019 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
         "--set 'stages=[{{epochs: 10, lr: 0.001}}, {{epochs: 6, lr: 0.001, lr_every: 2}}]'",

@@ -18,7 +18,8 @@ def xbar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         monkeypatch.setattr(sys, "argv", ["xbar", *map(str, arguments)])
         with pytest.raises(SystemExit) as left:
             cli.main()
+        code = left.value.code
         captured = capsys.readouterr()
-        return int(left.value.code or 0), captured.out, captured.err
+        return (code if isinstance(code, int) else 0), captured.out, captured.err
 
     return call

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from digits_training import digits, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import MLP, LeNet5
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 import xbar
 from mapping import compile as compile_program
-from xbar.datasets import load
 from xbar.errors import TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.parts.device.resistive import ResistiveDevice
@@ -30,29 +29,9 @@ CELL = ResistiveDevice(cell_bits=4, g_min_S=1e-7, g_max_S=1e-6)
 EVEN = Levels(tuple(range(1, 16)))
 
 
-def _digits(part: str) -> tuple[Tensor, Tensor]:
-    data = load("digits", part)
-    return torch.from_numpy(data.images), torch.from_numpy(data.labels)
-
-
-def _train(model: nn.Module, optimizer: Optimizer, method: Any, steps: int, seed: int = 0) -> None:
-    images, labels = _digits("train")
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
-        batch = torch.randint(len(images), (64,), generator=generator)
-        loss = functional.cross_entropy(model(images[batch]), labels[batch])
-        if method is not None:
-            loss = loss + method.penalty()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if method is not None:
-            method.after_step()
-
-
 @torch.no_grad()
 def _accuracy(model: Callable[[Tensor], Tensor]) -> float:
-    images, labels = _digits("test")
+    images, labels = digits("test")
     return float((model(images).argmax(1) == labels).double().mean()) * 100
 
 
@@ -158,13 +137,13 @@ def test_what_is_mapped_to_zero_stays_zero(make: Callable[[Any], Optimizer]) -> 
     optimizer = make(model.parameters())
     prune, structure = {"0": 0.5, "3": 0.3}, {"0": "filter", "3": "crossbar_block"}
     method = _attached(model, optimizer, prune=prune, structure=structure, crossbar=(9, 4), rho=0.01, every=3)
-    _train(model, optimizer, method, 6)  # momentum to go on with
+    steps(model, optimizer, method, 6)  # momentum to go on with
     method.map()
     zeros = {name: model.get_submodule(name).weight == 0 for name in prune}
     assert [int((~zeros["0"]).flatten(1).any(1).sum()), int((~zeros["3"]).sum())] == [4, 9 * 36]  # 9 of 8 x 4 blocks
     kept = {name: model.get_submodule(name).weight.detach().clone() for name in prune}
     for seed in range(3):
-        _train(model, optimizer, method, 1, seed)
+        steps(model, optimizer, method, 1, seed)
         assert all(torch.equal(model.get_submodule(name).weight == 0, zero) for name, zero in zeros.items())
     assert all(not torch.equal(model.get_submodule(name).weight, before) for name, before in kept.items())
     method.finish()
@@ -174,7 +153,7 @@ def test_what_is_mapped_to_zero_stays_zero(make: Callable[[Any], Optimizer]) -> 
 def test_a_network_pruned_four_times_and_on_levels_is_as_good_and_maps_exactly() -> None:
     """Residuals fall; then digits on a chip of 4-bit cells, 5-bit weights, within 1.5 % of the float network."""
     model = _cnn(0)
-    _train(model, Adam(model.parameters(), 3e-3), None, 180)
+    steps(model, Adam(model.parameters(), 3e-3), None, 180)
     before = _accuracy(model)
     optimizer = Adam(model.parameters(), 5e-3)
     method = _attached(
@@ -188,14 +167,14 @@ def test_a_network_pruned_four_times_and_on_levels_is_as_good_and_maps_exactly()
     )
     start = method.residuals
     for seed in range(8):
-        _train(model, optimizer, method, 46, seed)
+        steps(model, optimizer, method, 46, seed)
     end = method.residuals
     for name in ("0", "3"):
         assert end[name]["structure"].primal < 0.3 * start[name]["structure"].primal
         assert end[name]["levels"].primal < 0.3 * start[name]["levels"].primal
     method.map()
     optimizer.param_groups[0]["lr"] = 2e-3
-    _train(model, optimizer, method, 140, seed=9)
+    steps(model, optimizer, method, 140, seed=9)
     method.finish()
     convolutions = [model[0].weight, model[3].weight]
     assert sum(w.numel() for w in convolutions) >= 4 * sum(int((w != 0).sum()) for w in convolutions)
@@ -203,10 +182,10 @@ def test_a_network_pruned_four_times_and_on_levels_is_as_good_and_maps_exactly()
         w = t.parameter.detach()
         magnitudes = w[w != 0].abs().double().unique() / w.abs().max()
         assert torch.allclose(15 * magnitudes, (15 * magnitudes).round(), atol=1e-5)
-    images, _ = _digits("test")
+    images, _ = digits("test")
     changes = {"precision.weight_bits": 5, "precision.granularity": "layer", "device.cell_bits": 4}
     chip = xbar.load_chip("generic_1t1r", changes)
-    qnet = quantize(from_torch(model, images[:8]), _digits("train")[0][:256], chip)
+    qnet = quantize(from_torch(model, images[:8]), digits("train")[0][:256], chip)
     for layer, t in zip(qnet.layers, method.treated, strict=True):
         held = (layer.weight_q * layer.weight_scale[0]).astype(np.float32)
         np.testing.assert_allclose(held, t.parameter.detach().numpy(), rtol=1e-5, atol=0)
@@ -228,14 +207,14 @@ def test_going_on_from_a_state_gives_the_same_bits(mapped: bool, tmp_path: Any) 
         )
 
     def rest(model: nn.Module, optimizer: Optimizer, method: Admm) -> None:
-        _train(model, optimizer, method, 7, seed=1)
+        steps(model, optimizer, method, 7, seed=1)
         if not mapped:
             method.map()
-        _train(model, optimizer, method, 7, seed=2)
+        steps(model, optimizer, method, 7, seed=2)
         method.finish()
 
     model, optimizer, method = start()
-    _train(model, optimizer, method, 6)
+    steps(model, optimizer, method, 6)
     if mapped:
         method.map()
     torch.save([part.state_dict() for part in (model, optimizer, method)], tmp_path / "state.pt")
@@ -259,10 +238,10 @@ def test_together_two_structures_and_levels() -> None:
     together.attach(model, optimizer)
     assert [t.name for t in together.treated] == ["3", "0", "6"]
     assert together.penalty().item() == pytest.approx(sum(m.penalty().item() for m in (filters, columns, levels)))
-    _train(model, optimizer, together, 10)
+    steps(model, optimizer, together, 10)
     filters.map()
     columns.map()
-    _train(model, optimizer, together, 10)
+    steps(model, optimizer, together, 10)
     together.finish()
     w = model[3].weight.detach().flatten(1)
     assert int(w.any(1).sum()) == 8

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from digits_training import digits, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import MLP
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torch.optim import SGD, Adam, Optimizer
 
 import xbar
 from mapping import compile as compile_program
-from xbar.datasets import load
 from xbar.errors import TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.quantization import quantize
@@ -27,29 +26,9 @@ from xbar.training.base import Together, find_layers
 from xbar.training.one_level import OneLevel, best_level, naive_one_level, to_level
 
 
-def _digits(part: str) -> tuple[Tensor, Tensor]:
-    data = load("digits", part)
-    return torch.from_numpy(data.images), torch.from_numpy(data.labels)
-
-
-def _train(model: nn.Module, optimizer: Optimizer, method: Any, steps: int, seed: int = 0) -> None:
-    images, labels = _digits("train")
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(steps):
-        batch = torch.randint(len(images), (128,), generator=generator)
-        loss = functional.cross_entropy(model(images[batch]), labels[batch])
-        if method is not None:
-            loss = loss + method.penalty()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if method is not None:
-            method.after_step()
-
-
 @torch.no_grad()
 def _accuracy(model: nn.Module) -> float:
-    images, labels = _digits("test")
+    images, labels = digits("test")
     return float((model(images).argmax(1) == labels).double().mean()) * 100
 
 
@@ -128,7 +107,7 @@ def test_the_quantizer_finds_exactly_these_weights(granularity: str) -> None:
     torch.manual_seed(1)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
     _attached(model).finish()
-    images = _digits("test")[0][:8]
+    images = digits("test")[0][:8]
     chosen = {"precision.weights": "one_level", "precision.granularity": granularity, "precision.weight_bits": 2}
     chip = xbar.load_chip("generic_1t1r", {**chosen, "encoding.kind": "ternary", "device.cell_bits": 1})
     qnet = quantize(from_torch(model, images), images, chip)
@@ -147,10 +126,10 @@ def test_while_biases_are_tuned_nothing_else_moves() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 10))
     optimizer = SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=0.1)
     method = _attached(model, optimizer, strength=1e-3)
-    _train(model, optimizer, method, 5)  # momentum to go on with
+    steps(model, optimizer, method, 5, batch=128)  # momentum to go on with
     method.tune_biases()
     before = copy.deepcopy(dict(model.named_parameters()))
-    _train(model, optimizer, method, 5)
+    steps(model, optimizer, method, 5, batch=128)
     moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
     assert moved == {"1.bias", "2.bias", "4.bias"}
     for t in method.treated:
@@ -169,15 +148,15 @@ def test_going_on_from_a_state_gives_the_same_bits() -> None:
         return model, optimizer, _attached(model, optimizer, strength=1e-3, ramp=8, refit=3)
 
     def rest(model: nn.Module, optimizer: Optimizer, method: OneLevel, tune: bool) -> None:
-        _train(model, optimizer, method, 6, seed=1)
+        steps(model, optimizer, method, 6, seed=1, batch=128)
         if tune:
             method.tune_biases()
-        _train(model, optimizer, method, 6, seed=2)
+        steps(model, optimizer, method, 6, seed=2, batch=128)
         method.finish()
 
     for tuning in (False, True):
         model, optimizer, method = start()
-        _train(model, optimizer, method, 5)
+        steps(model, optimizer, method, 5, batch=128)
         if tuning:
             method.tune_biases()
         saved = copy.deepcopy((model.state_dict(), optimizer.state_dict(), method.state_dict()))
@@ -243,7 +222,7 @@ def test_misuse_is_an_error() -> None:
         naive_one_level(method.treated, 0.0)
 
 
-def test_each_step_adds_accuracy_on_digits() -> None:
+def test_each_step_adds_accuracy_ondigits() -> None:
     """Naive levels are guessed, so the mean over guesses counts; two seeds, for one may be lucky."""
     table: dict[str, list[float]] = {
         x: [] for x in ("naive", "distribution-aware", "regularization", "bias tuning", "float")
@@ -251,7 +230,7 @@ def test_each_step_adds_accuracy_on_digits() -> None:
     for seed in range(2):
         torch.manual_seed(seed)
         model = MLP((64, 100, 50, 10))
-        _train(model, Adam(model.parameters(), 2e-3), None, 200, seed)
+        steps(model, Adam(model.parameters(), 2e-3), None, 200, seed, batch=128)
         table["float"].append(_accuracy(model))
         for level in (0.05, 0.1, 0.2, 0.4):
             naive = copy.deepcopy(model)
@@ -262,12 +241,12 @@ def test_each_step_adds_accuracy_on_digits() -> None:
         table["distribution-aware"].append(_accuracy(aware))
         optimizer = Adam(model.parameters(), 1e-3)
         method = _attached(model, optimizer, strength=0.01, ramp=150, refit=20)
-        _train(model, optimizer, method, 250, seed + 10)
+        steps(model, optimizer, method, 250, seed + 10, batch=128)
         regularized = copy.deepcopy(model)
         _attached(regularized).finish()
         table["regularization"].append(_accuracy(regularized))
         method.tune_biases()
-        _train(model, optimizer, method, 100, seed + 20)
+        steps(model, optimizer, method, 100, seed + 20, batch=128)
         method.finish()
         table["bias tuning"].append(_accuracy(model))
     means = {name: mean(accuracies) for name, accuracies in table.items()}

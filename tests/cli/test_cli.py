@@ -11,25 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from xbar import cli
-
 ISAAC = "isaac_isca_2016"
-
-
-@pytest.fixture
-def xbar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Call the command in this process; returns (exit code, standard output, standard error)."""
-    monkeypatch.setenv("COLUMNS", "150")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["xbar", *map(str, arguments)])
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        code = left.value.code
-        captured = capsys.readouterr()
-        return (code if isinstance(code, int) else 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture(scope="module")
