@@ -41,7 +41,7 @@ def train(
         ),
     ] = None,
 ) -> None:
-    """Train a network for the hardware: methods and stages as a recipe says, every epoch kept.
+    """Train a network for the hardware: methods and stages as a recipe says, with a checkpoint after every epoch.
 
     A training that was stopped goes on from its folder, with the same result as one that was not.
 
