@@ -168,6 +168,9 @@ def test_ranges_begin_as_calibration_finds_them_and_learn_the_sign() -> None:
 
 def test_ranges_stay_above_zero() -> None:
     model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
+    with torch.no_grad():
+        model[0].weight.abs_()
+        model[0].bias.abs_()  # no ReLU is dead
     method, _ = _attached(model)
     model(torch.rand(5, 4))
     with torch.no_grad():
