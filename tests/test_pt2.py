@@ -130,6 +130,31 @@ def test_damaged_files_give_one_clear_line(archive: Entries, tmp_path: Path) -> 
         assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(("flag", "method"), [(1, zipfile.ZIP_STORED), (0, 99)], ids=["encrypted", "unknown method"])
+def test_entries_that_cannot_be_unpacked_give_one_clear_line(tmp_path: Path, flag: int, method: int) -> None:
+    path = tmp_path / "m.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("m/models/model.json", "{}")
+    content = bytearray(path.read_bytes())
+    for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # flags, then the method, in both headers
+        start = content.index(signature) + at
+        content[start : start + 4] = flag.to_bytes(2, "little") + method.to_bytes(2, "little")
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"is not a readable \.pt2 archive"):
+        load_exported(path)
+
+
+def test_a_broken_stream_gives_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.pt2"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/models/model.json", "{" + "1, " * 500)
+    content = path.read_bytes()
+    start = content.index(b"model.json") + len(b"model.json")
+    path.write_bytes(content[:start] + b"\xff" * 8 + content[start + 8 :])
+    with pytest.raises(ModelError, match=r"is not a readable \.pt2 archive"):
+        load_exported(path)
+
+
 def test_damaged_entries_give_one_clear_line(archive: Entries, tmp_path: Path) -> None:
     cut = {n: c[: len(c) // 2] if n.endswith("models/model.json") else c for n, c in archive.items()}
     with pytest.raises(ModelError, match=r"models/model\.json is damaged"):

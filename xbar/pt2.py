@@ -13,6 +13,7 @@ import logging
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,8 +56,8 @@ def load_exported(path: str | Path) -> ExportedProgram:
         raise ModelError(f"{where}: {what}; give the path of a file written by torch.export.save")
     try:
         entries = _entries(file)
-    # zipfile raises the last one for a compression that it does not know
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+    # RuntimeError: encrypted, or packed in a way that zipfile does not know
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{where}: is not a readable .pt2 archive ({error}); save the model again with torch.export.save "
             f"(a state_dict or a pickled module is not enough)"
