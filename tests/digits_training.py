@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -67,19 +68,31 @@ def trained(model: nn.Sequential, method: Method | None, epochs: int, lr: float 
 
 
 def _trained(model: nn.Sequential, method: Method | None, epochs: int, lr: float) -> nn.Sequential:
-    generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.5)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, epochs)
-    images, labels = digits("train")
     if method is not None:
         method.attach(model, optimizer)
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(images), generator=generator).split(64):
-            _step(model, optimizer, method, images[chosen], labels[chosen])
-        schedule.step()
+    pass_over(model, optimizer, method, epochs, schedule.step)
     if method is not None:
         method.finish()
     return model
+
+
+def pass_over(
+    model: nn.Module,
+    optimizer: Optimizer,
+    method: Method | None,
+    epochs: int,
+    after_epoch: Callable[[], None] = lambda: None,
+) -> None:
+    """Some passes over all training images in batches of 64, always in the same order."""
+    images, labels = digits("train")
+    generator = torch.Generator().manual_seed(0)
+    model.train()
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(images), generator=generator).split(64):
+            step(model, optimizer, method, images[chosen], labels[chosen])
+        after_epoch()
 
 
 def steps(
@@ -90,10 +103,11 @@ def steps(
     generator = torch.Generator().manual_seed(seed)
     for _ in range(n):
         chosen = torch.randint(len(images), (batch,), generator=generator)
-        _step(model, optimizer, method, images[chosen], labels[chosen])
+        step(model, optimizer, method, images[chosen], labels[chosen])
 
 
-def _step(model: nn.Module, optimizer: Optimizer, method: Method | None, images: Tensor, labels: Tensor) -> None:
+def step(model: nn.Module, optimizer: Optimizer, method: Method | None, images: Tensor, labels: Tensor) -> None:
+    """One step, as every user's loop has it."""
     loss = functional.cross_entropy(model(images), labels)
     if method is not None:
         loss = loss + method.penalty()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import models
 import pytest
 import torch
-from torch.nn import functional
+from digits_training import step
 
 from xbar.hardware import load_chip
 from xbar.training.admm import Admm
@@ -66,14 +66,7 @@ def _round(method: Method | None) -> Callable[[], None]:
 
     def steps() -> None:
         for _ in range(EVERY):
-            loss = functional.cross_entropy(model(x), y)
-            if method is not None:
-                loss = loss + method.penalty()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if method is not None:
-                method.after_step()
+            step(model, optimizer, method, x, y)
 
     return steps
 

@@ -1,4 +1,4 @@
-"""The full trainings behind results/: python tests/claims/prove.py group_scissor --seed 0 --out /tmp/runs.
+"""The full trainings behind results/: python tests/claims/prove.py group_scissor --seed 0 --out runs.
 
 A proof is a list of commands as a user would type them, on the real data (XBAR_DATA names the folder of mnist/): train
 without and with the method, compare on one chip. results/NAME_seed0.json keeps the commands, how long each took,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from digits_training import digits, pass_over
 from models import MLP, ScaledLinear
 from small import small_chip
 from torch import Tensor, nn
@@ -14,7 +15,6 @@ from torch.nn.utils import parametrize
 from torch.optim import SGD
 
 import mapping
-from xbar import datasets
 from xbar.errors import TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.hardware import Chip
@@ -185,36 +185,22 @@ def test_a_layer_with_its_own_forward_keeps_it() -> None:
 
 
 def test_fine_tuning_recovers_what_few_adc_bits_lose() -> None:
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
-    x, y, x_test, y_test = (torch.from_numpy(a) for a in (train.images, train.labels, test.images, test.labels))
+    (x, _), (x_test, y_test) = digits("train"), digits("test")
     chip = _chip(2, crossbar__rows=64, chip__tiles=64, precision=Precision(weight_bits=5, input_bits=4).model_dump())
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = MLP((64, 32, 10))
-
-    def fit(method: AdcAware | None, epochs: int, rate: float) -> None:
-        optimizer, generator = SGD(model.parameters(), rate, momentum=0.9), torch.Generator().manual_seed(0)
-        if method is not None:
-            method.attach(model, optimizer)
-        model.train()
-        for _ in range(epochs):
-            for chosen in torch.randperm(len(x), generator=generator).split(64):
-                loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                if method is not None:
-                    method.after_step()
 
     def accuracy(**ranges: Any) -> float:
         qnet = quantize(from_torch(model.eval(), x[:4]), x, chip, **ranges)
         outputs = simulate(mapping.compile(qnet, chip), x_test).outputs
         return float(np.mean((outputs.argmax(1) == y_test).numpy()))
 
-    fit(None, 10, 0.1)
+    pass_over(model, SGD(model.parameters(), 0.1, momentum=0.9), None, 10)
     before = accuracy()
-    method = AdcAware(chip)
-    fit(method, 3, 0.02)
+    method, optimizer = AdcAware(chip), SGD(model.parameters(), 0.02, momentum=0.9)
+    method.attach(model, optimizer)
+    pass_over(model, optimizer, method, 3)
     method.finish()
     after = accuracy(input_ranges=method.input_ranges)
     assert before < 0.75

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import hypothesis.strategies as st
@@ -27,15 +26,6 @@ from xbar.quantization import quantize
 from xbar.training.base import Together
 from xbar.training.group_deletion import GroupDeletion, Wires, largest_divisor
 from xbar.training.rank_clipping import RankClipping
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny products are faster without threads, by far where others use the cores too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _attached(model: nn.Module, optimizer: Optimizer | None = None, **settings: Any) -> GroupDeletion:

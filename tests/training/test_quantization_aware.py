@@ -9,13 +9,13 @@ import models
 import numpy as np
 import pytest
 import torch
+from digits_training import digits, pass_over
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import SGD
 
-from xbar import datasets
 from xbar.errors import TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.network import Precision
@@ -242,21 +242,8 @@ def test_bad_input_is_one_clear_error() -> None:
 
 
 def test_few_bits_lose_less_when_trained() -> None:
-    train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
-    x, y, x_test, y_test = (torch.from_numpy(a) for a in (train.images, train.labels, test.images, test.labels))
+    (x, _), (x_test, y_test) = digits("train"), digits("test")
     precision = Precision(weight_bits=2, input_bits=2)
-
-    def fit(model: nn.Module, optimizer: SGD, method: QuantizationAware | None, epochs: int) -> None:
-        model.train()
-        generator = torch.Generator().manual_seed(0)
-        for _ in range(epochs):
-            for chosen in torch.randperm(len(x), generator=generator).split(64):
-                loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                if method is not None:
-                    method.after_step()
 
     def accuracy(model: nn.Module, **ranges: Any) -> float:
         qnet = quantize(from_torch(model.eval(), x[:4]), x, precision, **ranges)
@@ -265,12 +252,12 @@ def test_few_bits_lose_less_when_trained() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = models.MLP((64, 32, 10))
-    fit(model, SGD(model.parameters(), 0.1, momentum=0.9), None, 10)
+    pass_over(model, SGD(model.parameters(), 0.1, momentum=0.9), None, 10)
     before = accuracy(model)
     optimizer = SGD(model.parameters(), 0.01, momentum=0.9)
     method = QuantizationAware(precision)
     method.attach(model, optimizer)
-    fit(model, optimizer, method, 20)
+    pass_over(model, optimizer, method, 20)
     method.finish()
     after = accuracy(model, input_ranges=method.input_ranges)
     assert after > 0.85

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import hypothesis.strategies as st
@@ -21,15 +21,6 @@ from xbar.errors import TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.training.base import find_layers
 from xbar.training.rank_clipping import RankClipping, smallest_rank
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny products are faster without threads, by far where others use the cores too."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _attached(model: nn.Module, optimizer: Optimizer | None = None, **settings: Any) -> RankClipping:
