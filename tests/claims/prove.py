@@ -26,6 +26,10 @@ _SLICED = (
     "--set precision.weights=dynamic_fixed_point --set precision.granularity=layer"
 )
 _SMALL = f"{_PAIRS} --set encoding.layout=separate --set precision.input_bits=8"
+_ONE_LEVEL_PLAIN = (
+    "{{epochs: 10, lr: 0.02, lr_every: 4}}, {{epochs: 15, lr: 0.01, lr_every: 4}}, "
+    "{{epochs: 3, lr: 0.005, lr_every: 1}}"
+)
 
 PROOFS = {
     "bit_slice_l1": [
@@ -38,22 +42,25 @@ PROOFS = {
         "--data mnist --set adc.bits=[3,3,3,1] --no-search --json {out}/few_bits.json",
     ],
     "group_scissor": [
-        "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
+        "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/plain_short --set methods={{}} "
         "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4}}]'",
         "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/clipped "
         "--set 'methods={{ranks: {{kind: rank_clipping, eps: 0.02, every: 60, skip: [fc2]}}}}' "
         "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4, attach: [ranks]}}]'",
+        "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
+        "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4}}, {{epochs: 8, lr: 0.01}}, "
+        "{{epochs: 4, lr: 0.005, lr_every: 2}}, {{epochs: 10, lr: 0.01, lr_every: 2}}]'",
         "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/deleted",
-        f"xbar compare {{out}}/plain/model.pt2 {{out}}/clipped/model.pt2 {{out}}/deleted/model.pt2 {_SMALL} "
-        "--data mnist --set crossbar.rows=64 --set crossbar.cols=64 --set precision.weight_bits=8 --max-loss 0.005 "
-        "--json {out}/compare.json",
+        f"xbar compare {{out}}/plain_short/model.pt2 {{out}}/clipped/model.pt2 {{out}}/plain/model.pt2 "
+        f"{{out}}/deleted/model.pt2 {_SMALL} --data mnist --set crossbar.rows=64 --set crossbar.cols=64 "
+        "--set precision.weight_bits=8 --max-loss 0.005 --json {out}/compare.json",
     ],
     "one_level": [
-        "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/plain --set methods={{}} "
-        "--set 'stages=[{{epochs: 10, lr: 0.02, lr_every: 4}}]'",
+        f"xbar train one_level_wang_2017 --data mnist --seed {{seed}} --out {{out}}/plain --set methods={{{{}}}} "
+        f"--set 'stages=[{_ONE_LEVEL_PLAIN}]'",
         "python tests/claims/naive_one_level.py {out}/plain/model.pt2 {out}/naive.json",
-        "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/level "
-        "--set 'stages=[{{epochs: 10, lr: 0.02, lr_every: 4}}, {{epochs: 0, lr: 0.01, attach: [level]}}]'",
+        f"xbar train one_level_wang_2017 --data mnist --seed {{seed}} --out {{out}}/level "
+        f"--set 'stages=[{_ONE_LEVEL_PLAIN}, {{{{epochs: 0, lr: 0.01, attach: [level]}}}}]'",
         "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/regularized "
         "--set 'stages=[{{epochs: 10, lr: 0.02, lr_every: 4}}, "
         "{{epochs: 15, lr: 0.01, lr_every: 4, attach: [level]}}]'",

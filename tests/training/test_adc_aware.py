@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from digits_training import digits, pass_over
+from digits_training import digits, pass_over, step
 from models import MLP, ScaledLinear
 from small import small_chip
 from torch import Tensor, nn
@@ -18,10 +18,15 @@ import mapping
 from xbar.errors import TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.hardware import Chip
+from xbar.host import Host
 from xbar.network import Precision
+from xbar.program import Program, formed
 from xbar.quantization import quantize
 from xbar.result import SimResult
 from xbar.sim import simulate
+from xbar.sim.crossbar import Counts, Integers, multiply
+from xbar.sim.prepare import prepare
+from xbar.sim.simulate import walk
 from xbar.training.adc_aware import AdcAware, may_clip
 from xbar.training.base import Together, find_layers
 from xbar.training.noise_aware import NoiseAware
@@ -158,7 +163,69 @@ def test_finish_leaves_a_plain_model() -> None:
     torch.export.export(model.eval(), (x,))
 
 
+def test_the_penalty_is_what_sums_exceed_their_ranges_by() -> None:
+    model, x, chip = _model(), _images(), _chip()
+    method = AdcAware(chip, strength=0.5)
+    method.attach(model, SGD(model.parameters(), 0.1))
+    model.train()
+    model(x)
+    penalty = method.penalty()
+    penalty.backward()
+    for layer in method.treated:
+        assert layer.parameter.grad is not None
+        assert bool((layer.parameter.grad * layer.parameter >= 0).all())  # all towards 0 with pairs of cells
+        assert bool(layer.parameter.grad.any())
+    assert float(method.penalty()) == 0  # nothing was computed since
+    method.finish()
+    qnet = quantize(from_torch(model.eval(), x), x, chip, input_ranges=method.input_ranges)
+    program = mapping.compile(qnet, chip)
+    assert float(penalty.detach()) == pytest.approx(0.5 * sum(_mean_excess(program, i, x) for i in range(3)), rel=1e-5)
+
+
+def test_with_the_penalty_sums_come_into_their_ranges() -> None:
+    x, y = _images(64), torch.randint(5, (64,), generator=torch.Generator().manual_seed(1))
+    excess = []
+    for strength in (0.0, 1.0):
+        model = _model()
+        method, optimizer = AdcAware(_chip(), strength=strength), SGD(model.parameters(), 0.05)
+        method.attach(model, optimizer)
+        for _ in range(20):
+            step(model, optimizer, method, x, y)
+        method.finish()
+        qnet = quantize(from_torch(model.eval(), x), x, _chip(), input_ranges=method.input_ranges)
+        program = mapping.compile(qnet, _chip())
+        excess.append(sum(_mean_excess(program, i, x) for i in range(3)))
+    assert excess[1] < 0.5 * excess[0]
+
+
+def _mean_excess(program: Program, index: int, x: Tensor) -> float:
+    """Of a layer in a network whose activations are those of its clipping ADCs; all ADCs have 2 bits."""
+    seen: list[Integers] = []
+    prepared = [prepare(layer) for layer in program.layers]
+
+    def look(index: int, x: Integers, first_vector: int) -> tuple[Tensor, Counts]:
+        if index == wanted:
+            seen.append(x)
+        return multiply(prepared[index], x)
+
+    wanted = index
+    walk(program, Host(program.network), x, look)
+    layer = program.layers[index]
+    total, n = 0.0, 0
+    exist = formed(layer)
+    for block, (first, last) in enumerate(zip(layer.row_edges, layer.row_edges[1:], strict=False)):
+        cells = layer.cells[:, 0, first:last].astype(np.int64)  # [plane, row, col]
+        for bit in range(layer.input_bits):
+            digits = np.concatenate(seen)[:, 0, first:last].astype(np.int64) >> bit & 1
+            sums = np.einsum("vr,prc->vpc", digits, cells)[:, exist[:, block, 0]]
+            total += (np.maximum(0, sums - 3) / 3).sum()
+            n += sums.size
+    return total / n
+
+
 def test_bad_input_is_one_clear_error() -> None:
+    with pytest.raises(TrainingError, match="strength: must be a finite number from 0, got -1"):
+        AdcAware(_chip(), strength=-1)
     with pytest.raises(TrainingError, match=r"AdcAware: chip: adc.full_scale must not depend on data.*got max"):
         AdcAware(_chip(adc={**ADC, "mode": "range", "full_scale": "max"}))
     model = nn.Sequential(nn.Linear(2, 2), nn.GRU(2, 2))

@@ -4,13 +4,15 @@
 
 w^ and x^ are the quantized weights and inputs of `xbar.training.quantization_aware`, whose gradients follow. The engine
 is that of `xbar.simulate`, so that the forward pass of the whole network is the simulation, bit for bit. The gradient
-is straight-through: the error that saturation makes is seen, its slope is taken as that of the sum.
+is straight-through: the error that saturation makes is seen, its slope is taken as that of the sum. What makes sums
+saturate less is the penalty, on how far they exceed the range (`xbar.training.over_range`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, final
 
@@ -28,6 +30,7 @@ from xbar.network import Network, QuantizedLayer, QuantizedNetwork
 from xbar.program import Program
 from xbar.sim import simulate
 from xbar.training.base import Method, Treated, find_layers
+from xbar.training.over_range import over_range
 from xbar.training.quantization_aware import QuantizationAware, QuantizedInput
 from xbar.training.straight_through import sharing, straight_through, weight_integers
 
@@ -41,6 +44,8 @@ class AdcAware(Method):
     chip: precision, encoding, crossbars and ADCs are simulated as `xbar.simulate` does, without the effects of the
         chip's noise, which belong to `NoiseAware`. ADCs in clip mode, or with a full scale that the cells give
         (worst_case).
+    strength: of the penalty, strength * sum over layers of the mean over conversions of max(0, y - top) / top, with y
+        the column sum and top the largest that its ADC tells.
     In training, layers whose column sums cannot exceed the ADCs whatever the weights cost nothing beyond quantization;
     in evaluation mode every treated layer is simulated, and outputs are those of `xbar.simulate` for the program of
     `xbar.quantize(..., input_ranges=method.input_ranges)`. That is exact where no BatchNorm is folded into layers.
@@ -50,16 +55,25 @@ class AdcAware(Method):
     layers, skip: which layers, as in `find_layers`. Raises TrainingError.
     """
 
-    def __init__(self, chip: Chip, *, layers: Sequence[str] | None = None, skip: Sequence[str] = ()) -> None:
+    def __init__(
+        self, chip: Chip, *, strength: float = 0.0, layers: Sequence[str] | None = None, skip: Sequence[str] = ()
+    ) -> None:
+        problems = []
+        if not 0 <= strength < math.inf:
+            problems.append(f"AdcAware: strength: must be a finite number from 0, got {strength}; 1 is usual")
         if chip.adc.mode == "range" and chip.adc.full_scale in _DATA:
-            raise TrainingError(
+            problems.append(
                 f"AdcAware: chip: adc.full_scale must not depend on data, which change with every step, got "
                 f"{chip.adc.full_scale}; use adc.mode: clip, or full_scale: worst_case"
             )
+        if problems:
+            raise TrainingError(problems)
+        self.strength = strength
         self.chip = chip.model_copy(update={"noise": chip.noise and chip.noise.only()})
         self._layers, self._skip = layers, tuple(skip)
         self._quantized = QuantizationAware(chip, layers=layers, skip=skip)
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+        self._excess: list[Tensor] = []
 
     @property
     def treated(self) -> tuple[Treated, ...]:
@@ -84,12 +98,15 @@ class AdcAware(Method):
         for layer in self.treated:
             for module in sharing(model, layer):
                 found = self._quantized.inputs[names[id(module)]]
-                crossbars = _Crossbars(layer, plain[id(module)], found, self.chip)
+                see = self._excess.append if self.strength else None
+                crossbars = _Crossbars(layer, plain[id(module)], found, self.chip, see)
                 self._hooks.append(module.register_forward_hook(crossbars.replace))
 
     def penalty(self) -> Tensor:
-        """0: the loss of the simulated network is the method."""
-        return self._quantized.penalty()
+        """That of the forward passes since the last call: at most one for each call of a layer."""
+        total = sum(self._excess, self._quantized.penalty())
+        self._excess.clear()
+        return self.strength * total
 
     def after_step(self) -> None:
         """Keep the ranges above 0."""
@@ -136,11 +153,19 @@ def may_clip(layer: Treated, chip: Chip) -> bool:
     return unit or largest * top_digit > (1 << min(chip.adc_bits)) - 1
 
 
+def _by_output(steps: Tensor, weights: Tensor) -> Tensor:
+    """Steps [1] or [output] to divide weights [output, ...] by."""
+    return steps.to(weights).reshape(-1, *[1] * (weights.dim() - 1))
+
+
 @final
 class _Crossbars:
     """A module's crossbars: programmed anew when its weights or its input's range have changed."""
 
-    def __init__(self, layer: Treated, plain: nn.Module, found: QuantizedInput, chip: Chip) -> None:
+    def __init__(
+        self, layer: Treated, plain: nn.Module, found: QuantizedInput, chip: Chip, see: Callable[[Tensor], None] | None
+    ) -> None:
+        self._see_excess = see
         self._layer, self._plain, self._input, self._chip = layer, plain, found, chip
         self._may_clip = may_clip(layer, chip)
         self._networks: dict[torch.Size, Network] = {}
@@ -153,8 +178,20 @@ class _Crossbars:
         wanted = self._may_clip or not module.training
         if not wanted or not self._input.known or not bool(torch.isfinite(x).all()):
             return output
-        result = simulate(self._program(module, x), x, batch_size=max(1, len(x)))
+        program = self._program(module, x)
+        if self._see_excess is not None and module.training and torch.is_grad_enabled():
+            self._see_excess(self._excess(program, x))
+        result = simulate(program, x, batch_size=max(1, len(x)))
         return straight_through(output, result.outputs.to(output))
+
+    def _excess(self, program: Program, x: Tensor) -> Tensor:
+        """The mean excess of the column sums, with its gradient by the layer's weights."""
+        mean, slope = over_range(program, x)
+        parameter = self._layer.parameter
+        step = torch.as_tensor(program.layers[0].weight_scale, dtype=slope.dtype)
+        by_weight = self._layer.weights(slope).to(parameter) / _by_output(step, parameter)
+        value = (parameter * by_weight).sum()
+        return straight_through(value, torch.full_like(value, mean))
 
     def _program(self, module: nn.Module, x: Tensor) -> Program:
         bias = getattr(module, "bias", None)

@@ -1,0 +1,105 @@
+"""How far column sums exceed the ranges of their ADCs, and which way the weights must go to exceed them less."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from xbar.host import Host
+from xbar.kernels.pulses import digit_table
+from xbar.program import AdcSetting, LayerProgram, Program, formed
+from xbar.sim.crossbar import Counts, Integers, multiply
+from xbar.sim.prepare import prepare
+from xbar.sim.simulate import walk
+
+_CHUNK = 1 << 23  # column sums held at a time
+
+
+def over_range(program: Program, inputs: Tensor) -> tuple[float, Tensor]:
+    """The mean excess of a program of one layer, and its gradient by the layer's integer weights [group, row, col].
+
+        mean over conversions of max(0, y - top) / top
+
+    y: the column sum of one pulse, one row block, one column and one plane, of ideal cells; top: the largest that its
+    ADC tells. The unit column is left out. The gradient by a cell's level is exact, that of the level of slice k by the
+    weight straight-through: its sign / 2^(cell_bits k), and 0 for an empty cell, as for bit-slice L1.
+    """
+    (layer,) = program.layers
+    ideal = prepare(replace(layer, adc=AdcSetting("ideal", None, None, None)))
+    excess = _Excess(layer)
+
+    def look(index: int, x: Integers, first_vector: int) -> tuple[Tensor, Counts]:
+        excess.add(x)
+        return multiply(ideal, x)
+
+    walk(program, Host(program.network), inputs, look, batch_size=max(1, len(inputs)))
+    return excess.mean()
+
+
+def adc_tops(layer: LayerProgram) -> NDArray[np.float64]:
+    """The largest column sum that the ADC of each slice tells, [slice]; infinity for ideal ones."""
+    adc = layer.adc
+    if adc.bits is None:
+        return np.full(layer.n_slices, np.inf)
+    if adc.full_scale is not None:
+        return np.array(adc.full_scale, np.float64)
+    return np.array([(1 << bits) - 1 for bits in adc.bits], np.float64)
+
+
+class _Excess:
+    """Adds up excess and gradient over vectors and row blocks."""
+
+    def __init__(self, layer: LayerProgram) -> None:
+        self._layer = layer
+        self._tops = adc_tops(layer)
+        self._formed = formed(layer)
+        self._total, self._n = 0.0, 0
+        self._by_cell = torch.zeros(layer.cells.shape)
+
+    def add(self, x: Integers) -> None:
+        """Vectors of integers [vector, group, kept row]."""
+        layer = self._layer
+        n_planes, groups, _, cols = layer.cells.shape
+        plane_tops = self._tops[list(layer.plane_slice)]
+        step = max(1, _CHUNK // (n_planes * cols))
+        for group in range(groups):
+            for block, (first, last) in enumerate(zip(layer.row_edges, layer.row_edges[1:], strict=False)):
+                exist = self._formed[:, block, group]  # [plane, col]
+                plane, col = np.nonzero(exist & np.isfinite(plane_tops)[:, None])
+                if not len(plane):
+                    continue
+                cells = torch.from_numpy(layer.cells[plane, group, first:last, col].astype(np.float32))  # [pair, row]
+                tops = torch.from_numpy(plane_tops[plane].astype(np.float32))
+                slope = torch.zeros_like(cells)
+                for start in range(0, len(x), step):
+                    slope += self._part(x[start : start + step, group, first:last], cells, tops)
+                self._by_cell[plane, group, first:last, col] += slope
+
+    def _part(self, x: Integers, cells: Tensor, tops: Tensor) -> Tensor:
+        """The gradient of the excess of some vectors [vector, row] by cells [pair, row]; the excess is added up."""
+        part, slope = x.astype(np.int32), torch.zeros_like(cells)
+        for bit, n_bits, _ in digit_table(self._layer.input_bits, self._layer.input_signed, self._layer.dac_bits):
+            digits = torch.from_numpy(((part >> bit) & ((1 << n_bits) - 1)).astype(np.float32))
+            over = digits @ cells.T - tops
+            self._total += float((over.clamp(min=0) / tops).sum())
+            self._n += over.numel()
+            slope += ((over > 0) / tops).T @ digits
+        return slope
+
+    def mean(self) -> tuple[float, Tensor]:
+        """The mean excess, and its gradient by the integer weights [group, row, col], those without a cell included."""
+        layer = self._layer
+        rows, cols = layer.shape
+        slope = torch.zeros(layer.groups, rows, cols)
+        if self._n:
+            shift = torch.tensor([2.0 ** -(layer.cell_bits * k) for k in layer.plane_slice])[:, None, None, None]
+            sign = np.repeat(layer.plane_sign, np.diff(layer.row_edges), axis=1).swapaxes(1, 2)  # as the cells
+            held = (self._by_cell * shift * torch.from_numpy(sign) * torch.from_numpy(layer.cells > 0)).sum(0)
+            at_rows = torch.arange(rows) if layer.kept_rows is None else torch.from_numpy(layer.kept_rows)
+            at_cols = torch.arange(cols) if layer.kept_cols is None else torch.from_numpy(layer.kept_cols)
+            slope[:, at_rows[:, None], at_cols] = held / self._n
+        return self._total / max(1, self._n), slope
