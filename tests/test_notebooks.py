@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -18,7 +21,8 @@ def _execute(notebook: Path, folder: Path) -> str:
     from nbclient import NotebookClient
 
     book = nbformat.read(notebook, as_version=4)
-    NotebookClient(book, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    client = NotebookClient(book, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    asyncio.run(client.async_execute())
     outputs = [o for cell in book.cells if cell.cell_type == "code" for o in cell.outputs]
     return "".join(o.get("text", "") for o in outputs)
 
@@ -33,12 +37,24 @@ def test_outputs_are_cleared(notebook: Path) -> None:
         assert cell.cell_type != "code" or (not cell.outputs and cell.execution_count is None)
 
 
+@pytest.fixture(scope="module")
+def executed(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[Path, Future[str]]]:
+    """What each notebook that is asked for prints on the embedded digits; as many run at a time as there are cores."""
+    asked = [
+        i.callspec.params["notebook"] for i in request.session.items if "executed" in getattr(i, "fixturenames", ())
+    ]
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(os.cpu_count()) as pool:
+        patch.delenv("XBAR_DATA", raising=False)
+        patch.setenv("OMP_NUM_THREADS", "1")  # threads of many short operations wait for each other on busy cores
+        yield {book: pool.submit(_execute, book, tmp_path_factory.mktemp(book.stem)) for book in asked}
+
+
 @pytest.mark.filterwarnings("default")  # warnings of the kernel's own plumbing
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda f: f.stem)
-def test_runs_on_the_embedded_digits(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XBAR_DATA", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # threads of many short operations wait for each other on busy cores
-    assert "on hardware" in _execute(notebook, tmp_path)
+def test_runs_on_the_embedded_digits(notebook: Path, executed: dict[Path, Future[str]]) -> None:
+    assert "on hardware" in executed[notebook].result()
 
 
 @pytest.mark.slow

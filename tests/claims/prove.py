@@ -38,8 +38,22 @@ PROOFS = {
         "xbar train adc_aware_zhang_2019 --data mnist --seed {seed} --out {out}/tuned",
         f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 {_SLICED} "
         "--data mnist --json {out}/compare.json",
-        f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 {_SLICED} "
-        "--data mnist --set adc.bits=[3,3,3,1] --no-search --json {out}/few_bits.json",
+        *(
+            f"xbar compare {{out}}/slices/model.pt2 {{out}}/tuned/model.pt2 {_SLICED} --data mnist "
+            f"--set crossbar.rows={rows} --set adc.bits={bits} --no-search --json {{out}}/{name}_{rows}_rows.json"
+            for rows in (32, 64, 128)
+            for name, bits in (("few_bits", "[3,3,3,1]"), ("eight_bits", 8))
+        ),
+    ],
+    "bit_slice_l1_lenet": [
+        *(
+            f"xbar train {recipe} --set model=lenet5 --set stages.0.epochs=20 --set stages.1.epochs=15 "
+            "--set stages.0.lr=0.02 --set stages.1.lr=0.02 --set stages.1.lr_every=6 --data mnist --seed {seed} "
+            f"--out {{out}}/{folder}"
+            for recipe, folder in (("l1_zhang_2019", "l1"), ("bit_slice_l1_zhang_2019", "slices"))
+        ),
+        f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {_SLICED} --data mnist "
+        "--json {out}/compare.json",
     ],
     "group_scissor": [
         "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/plain_short --set methods={{}} "
@@ -85,6 +99,12 @@ PROOFS = {
         "xbar train noise_aware_joshi_2020 --data mnist --seed {seed} --out {out}/aware",
         "xbar compare {out}/plain/model.pt2 {out}/aware/model.pt2 --noise programming_10_percent --runs 10 "
         "--data mnist --inputs 2000 --no-search --json {out}/compare.json",
+    ],
+    "resnet20": [
+        "python tests/claims/short_resnet20.py {out} --seed {seed}",
+        f"xbar compare {{out}}/plain/model.pt2 {{out}}/bit_slice_l1/model.pt2 {{out}}/admm/model.pt2 {_PAIRS} "
+        "--set precision.weight_bits=9 --set precision.input_bits=8 --data cifar10 --inputs 500 --no-search "
+        "--json {out}/compare.json",
     ],
 }
 

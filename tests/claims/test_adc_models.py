@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+import mapping
+import xbar
+from xbar.cost import estimate
+from xbar.demo.models import MLP
 from xbar.hardware import load_chip
 from xbar.parts.adc.sar import SarAdc, SarReference
 from xbar.parts.adc.survey import SurveyAdc
@@ -60,3 +65,34 @@ def test_generic_chip_takes_the_scaled_kull_points(bits: int, energy_pJ: float, 
     cost = load_chip("generic_1t1r", {"adc.bits": bits}).adc.cost(bits)
     assert cost.energy_J == pytest.approx(energy_pJ * 1e-12)
     assert cost.area_m2 == pytest.approx(area_um2 * 1e-12)
+
+
+@pytest.mark.parametrize(("bits", "power", "time"), [(1, 28.4, 8.0), (3, 14.2, 2.67)])
+def test_a_mapped_network_saves_what_its_adcs_save(bits: int, power: float, time: float) -> None:
+    """The MLP 784-100-10 of Zhang et al. on ISAAC's crossbars, with ADCs of 8 bits and of fewer, by the report.
+
+    Conversions stay as many, each with power / 28.4 for time / 8 (14.2 and 2.67 with 3 bits); where crossbars are read
+    fast enough for the layers to wait for their ADCs, the latency falls with the time.
+    """
+    energy, latency, area = (of_8 / of_fewer for of_8, of_fewer in zip(_bill(8), _bill(bits), strict=True))
+    assert round(latency, 2) == time
+    assert round(energy / latency, 1) == power
+    assert area == pytest.approx(2)
+
+
+def _bill(bits: int) -> tuple[float, float, float]:
+    """Energy of the ADCs for an inference, latency, and area of the ADCs."""
+    settings = {
+        "adc.bits": bits,
+        "crossbar.read_time_s": "1 ps",
+        "precision.weight_bits": 9,
+        "precision.input_bits": 8,
+        "encoding.kind": "differential",
+        "encoding.flipped": None,
+    }
+    chip, x = load_chip("isaac_isca_2016", settings), torch.rand(2, 784, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    program = mapping.compile(xbar.quantize(xbar.from_torch(MLP((784, 100, 10)).eval(), x), x, chip), chip)
+    report = estimate(program, xbar.simulate(program, x).activity)
+    adcs = report.by("part")["core.adc"]
+    return adcs.dynamic_J, report.latency_s, adcs.area_m2
