@@ -56,8 +56,6 @@ PROOFS = {
         "--json {out}/compare.json",
     ],
     "group_scissor": [
-        "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/plain_short --set methods={{}} "
-        "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4}}]'",
         "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/clipped "
         "--set 'methods={{ranks: {{kind: rank_clipping, eps: 0.02, every: 60, skip: [fc2]}}}}' "
         "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4, attach: [ranks]}}]'",
@@ -65,9 +63,9 @@ PROOFS = {
         "--set 'stages=[{{epochs: 4, lr: 0.01}}, {{epochs: 8, lr: 0.01, lr_every: 4}}, {{epochs: 8, lr: 0.01}}, "
         "{{epochs: 4, lr: 0.005, lr_every: 2}}, {{epochs: 10, lr: 0.01, lr_every: 2}}]'",
         "xbar train group_scissor_wang_2017 --data mnist --seed {seed} --out {out}/deleted",
-        f"xbar compare {{out}}/plain_short/model.pt2 {{out}}/clipped/model.pt2 {{out}}/plain/model.pt2 "
-        f"{{out}}/deleted/model.pt2 {_SMALL} --data mnist --set crossbar.rows=64 --set crossbar.cols=64 "
-        "--set precision.weight_bits=8 --max-loss 0.005 --json {out}/compare.json",
+        f"xbar compare {{out}}/plain/model.pt2 {{out}}/clipped/model.pt2 {{out}}/deleted/model.pt2 {_SMALL} "
+        "--data mnist --set crossbar.rows=64 --set crossbar.cols=64 --set precision.weight_bits=8 --max-loss 0.005 "
+        "--json {out}/compare.json",
     ],
     "one_level": [
         f"xbar train one_level_wang_2017 --data mnist --seed {{seed}} --out {{out}}/plain --set methods={{{{}}}} "
@@ -110,21 +108,31 @@ PROOFS = {
 
 
 def prove(name: str, seed: int, out: Path) -> dict[str, Any]:
-    """Run the commands of a proof; its record. A command that fails stops it."""
-    seconds = []
-    for command in PROOFS[name]:
-        start = time.perf_counter()
-        subprocess.run(shlex.split(command.format(seed=seed, out=out)), check=True)
-        seconds.append(round(time.perf_counter() - start))
+    """Run the commands of a proof that are not done yet; the record of all. A command that fails stops it."""
+    out.mkdir(parents=True, exist_ok=True)
+    log = out / "seconds.log"  # JSON lines: command, seconds
+    done = dict(map(json.loads, log.read_text().splitlines())) if log.exists() else {}
+    commands = [command.format(seed=seed, out=out) for command in PROOFS[name]]
+    for command in commands:
+        if command not in done:
+            start = time.perf_counter()
+            subprocess.run(shlex.split(command), check=True)
+            done[command] = round(time.perf_counter() - start)
+            with log.open("a") as lines:
+                lines.write(json.dumps([command, done[command]]) + "\n")
     trainings = {file.parent.name: json.loads(file.read_text()) for file in sorted(out.glob("*/training.json"))}
     return {
         "commands": [command.format(seed=seed, out="OUT") for command in PROOFS[name]],
-        "seconds": seconds,
+        "seconds": [done[command] for command in commands],
         "cores": os.cpu_count(),
         "date": date.today().isoformat(),
         "seed": seed,
         "recipes": {folder: training["recipe"] for folder, training in trainings.items()},
         "accuracy": {folder: training["accuracy"] for folder, training in trainings.items()},
+        "accuracy_by_epoch": {
+            folder: [epoch["accuracy"] for epoch in training.get("epochs", ())]
+            for folder, training in trainings.items()
+        },
         "figures": {file.stem: json.loads(file.read_text()) for file in sorted(out.glob("*.json"))},
     }
 
