@@ -14,7 +14,10 @@ import pytest
 import torch
 
 from xbar.errors import ModelError
-from xbar.pt2 import load_exported
+from xbar.frontends.torch_module import from_torch
+from xbar.network import Precision
+from xbar.pt2 import load_exported, load_input_ranges, save_exported
+from xbar.quantization import quantize
 
 Entries = dict[str, bytes]
 
@@ -153,6 +156,26 @@ def test_a_broken_stream_gives_one_clear_line(tmp_path: Path) -> None:
     path.write_bytes(content[:start] + b"\xff" * 8 + content[start + 8 :])
     with pytest.raises(ModelError, match=r"is not a readable \.pt2 archive"):
         load_exported(path)
+
+
+def test_learned_input_ranges_come_with_the_file(tmp_path: Path) -> None:
+    model, x = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)), torch.rand(5, 4)
+    exported = torch.export.export(model.eval(), (x,))
+    save_exported(exported, tmp_path / "m.pt2", {"0": 2.5, "gone": 1.0})
+    assert load_input_ranges(tmp_path / "m.pt2") == {"0": 2.5, "gone": 1.0}
+    network = from_torch(tmp_path / "m.pt2")
+    assert network.input_ranges == {"0": 2.5}
+    first, second = quantize(network, x, Precision(input_bits=8)).layers
+    assert first.input_scale == pytest.approx(2.5 / 255)
+    assert second.input_scale == quantize(from_torch(model, x), x, Precision(input_bits=8)).layers[1].input_scale
+    given = quantize(network, x, Precision(input_bits=8), input_ranges={"0": 5.0}).layers[0]
+    assert given.input_scale == pytest.approx(5 / 255)
+    save_exported(exported, tmp_path / "plain.pt2")
+    assert load_input_ranges(tmp_path / "plain.pt2") == {}
+    for damaged in (b"[1]", b'{"0": -1}', b'{"0": "a"}', b"{"):
+        torch.export.save(exported, tmp_path / "bad.pt2", extra_files={"input_ranges.json": damaged.decode()})
+        with pytest.raises(ModelError, match=r"input_ranges\.json is damaged"):
+            from_torch(tmp_path / "bad.pt2")
 
 
 def test_damaged_entries_give_one_clear_line(archive: Entries, tmp_path: Path) -> None:

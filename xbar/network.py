@@ -7,7 +7,7 @@ Three values: `Network` (float weights, from a front end), `QuantizedNetwork` (i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -128,6 +128,7 @@ class Network:
     bypass: nodes that hand on their first argument (BatchNorm folded into the layer before).
     fixed_batch: the batch size the graph insists on, or None where any batch runs.
     input_shape: shape of one input, without the batch axis (of the first argument).
+    input_ranges: what `quantize` takes for the input ranges of layers, by name, because training learned them.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Network:
     digital: tuple[DigitalNode, ...]
     input_shape: tuple[int, ...]
     fixed_batch: int | None
+    input_ranges: dict[str, float] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:
         same_values = same_fields(self, other, without=("exported",))

@@ -10,11 +10,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from torch.export import ExportedProgram
 
 from xbar.errors import ModelError
 
+_RANGES = "input_ranges.json"
 _HARMLESS = re.compile(
     r"(models/model\.json|archive_format|archive_version|byteorder|\.data/(version|serialization_id)|\.format_version"
     r"|\.storage_alignment|data/weights/(weight_\d+|model_weights_config\.json)|extra/.*"
@@ -66,6 +68,27 @@ def load_exported(path: str | Path) -> ExportedProgram:
     if problems:
         raise ModelError(problems)
     return _load(where, entries)
+
+
+def save_exported(program: ExportedProgram, path: str | Path, input_ranges: Mapping[str, float] | None = None) -> None:
+    """torch.export.save, with the input ranges that training learned, by module, for `load_input_ranges`."""
+    extra = {_RANGES: json.dumps(dict(input_ranges))} if input_ranges else {}
+    torch.export.save(program, path, extra_files=extra)
+
+
+def load_input_ranges(path: str | Path) -> dict[str, float]:
+    """The input ranges in a file of `save_exported`, by module; none in other files. Raises ModelError."""
+    content = _entries(Path(path)).get(f"extra/{_RANGES}")
+    if content is None:
+        return {}
+    try:
+        found = json.loads(content)
+        ranges = {str(name): float(value) for name, value in found.items()}
+        if not all(0 < value < math.inf for value in ranges.values()):
+            raise ValueError("ranges must be above 0 and finite")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: its {_RANGES} is damaged ({error}); save the model again") from error
+    return ranges
 
 
 def _entries(file: Path) -> dict[str, bytes]:

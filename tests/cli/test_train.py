@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from xbar import from_torch
+
 RECIPE = """model: mlp-64-16-10
 data: digits
 optimizer: {momentum: 0.9}
@@ -37,6 +39,22 @@ def test_a_trained_model_runs_on_a_chip(xbar, recipe: Path, tmp_path: Path) -> N
     code, out, _ = xbar("run", folder / "model.pt2", "--data", "digits", "--no-search")
     assert code == 0
     assert f"{figures['accuracy']:.2%} float32" in out
+
+
+def test_learned_ranges_are_those_of_the_run(xbar, recipe: Path, tmp_path: Path) -> None:
+    text = RECIPE.replace("kind: l1, strength: 0.1", "kind: quantization_aware, chip: isaac_isca_2016")
+    recipe.write_text(text)
+    assert xbar("train", recipe, "--out", tmp_path / "aware")[0] == 0
+    ranges = json.loads((tmp_path / "aware" / "training.json").read_text())["input_ranges"]
+    assert sorted(ranges) == sorted(from_torch(tmp_path / "aware" / "model.pt2").input_ranges)
+    assert from_torch(tmp_path / "aware" / "model.pt2").input_ranges == ranges
+
+
+def test_another_recipe_in_the_same_folder_is_told(xbar, recipe: Path, tmp_path: Path) -> None:
+    assert xbar("train", recipe, "--out", tmp_path)[0] == 0
+    code, _, err = xbar("train", recipe, "--out", tmp_path, "--set", "methods.sparse.strength=50")
+    assert code == 2
+    assert "is of another training (different methods)" in " ".join(err.split())
 
 
 def test_a_training_that_is_done_only_tells_its_result_again(xbar, recipe: Path, tmp_path: Path) -> None:

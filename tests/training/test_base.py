@@ -79,6 +79,15 @@ def test_what_cannot_be_treated_is_an_error(model: nn.Module, choice: dict[str, 
         find_layers("Test", model, optimizer, **choice)
 
 
+def test_a_name_for_a_list_of_names_is_an_error() -> None:
+    model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(11)))
+    optimizer = SGD(model.parameters(), 0.1)
+    with pytest.raises(TrainingError, match="L1: skip: must be a list of names of layers, got '10'"):
+        find_layers("L1", model, optimizer, None, "10")
+    with pytest.raises(TrainingError, match="L1: layers: must be a list of names of layers, got '10'"):
+        find_layers("L1", model, optimizer, "10")
+
+
 def test_weights_that_the_optimizer_does_not_have_are_an_error_each() -> None:
     model = MLP()
     with pytest.raises(TrainingError, match="optimizer does not have its weights") as caught:

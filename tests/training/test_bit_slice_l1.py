@@ -224,5 +224,12 @@ def test_wrong_arguments_are_told_all_at_once() -> None:
     with pytest.raises(TrainingError) as caught:
         BitSliceL1(0.0, cell_bits=9, weight_bits=2)
     assert [p.split(": ")[1] for p in caught.value.problems] == ["strength", "weight_bits", "cell_bits"]
+    model = nn.Linear(2, 2)
+    method = BitSliceL1(0.1)
+    method.attach(nn.Sequential(model), torch.optim.SGD(model.parameters(), 0.1))
+    with torch.no_grad():
+        model.parametrizations.weight.original[0, 0] = float("nan")
+    with pytest.raises(TrainingError, match="layer 0: weights must be finite"):
+        method.penalty()
     with pytest.raises(TrainingError, match="call attach"):
         BitSliceL1(1.0).penalty()

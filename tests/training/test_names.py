@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from torch import nn
 
@@ -67,6 +69,26 @@ def test_levels_are_those_of_a_chips_device() -> None:
         method({"kind": "admm", "levels": {"chip": "generic_1t1r", "bits": 5}})
     with pytest.raises(TrainingError, match="chip: must be a name or"):
         method({"kind": "admm", "levels": {"weight_bits": 5}})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"kind": "l1", "strength": "ten"}, "L1: strength: should be a valid number, got 'ten'"),
+        ({"kind": "l1", "strength": None}, "L1: strength: should be a valid number, got None"),
+        ({"kind": "rank_clipping", "eps": "small"}, "RankClipping: eps: should be a valid number"),
+        ({"kind": "pruning", "threshold": "much"}, "MagnitudePruning: threshold: should be a valid number"),
+        ({"kind": "admm", "prune": "half"}, "Admm: prune: .*should be a valid number, got 'half'"),
+        ({"kind": "admm", "levels": 5}, "Admm: levels: "),
+        ({"kind": "group_lasso", "strength": 1.0, "structures": 5}, "GroupLasso: structures: "),
+        ({"kind": "l1", "strength": 1.0, "skip": "fc1"}, "L1: skip: .*got 'fc1'"),
+        ({"kind": "l1", "strength": 1.0, "skip": 3}, "L1: skip: .*got 3"),
+    ],
+    ids=str,
+)
+def test_arguments_of_a_wrong_type_are_told(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(TrainingError, match=told):
+        method(wrong)
 
 
 def test_pairs_are_lists_in_yaml() -> None:

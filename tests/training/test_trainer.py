@@ -15,6 +15,8 @@ from torch.optim import SGD, Optimizer
 from xbar import datasets
 from xbar.errors import OutputError, TrainingError
 from xbar.training.base import Method, Treated, find_layers
+from xbar.training.bit_slice_l1 import BitSliceL1
+from xbar.training.pruning import MagnitudePruning
 from xbar.training.stages import Stage
 from xbar.training.trainer import CHECKPOINT, Data, Epoch, Training, accuracy, zero_share
 
@@ -126,6 +128,41 @@ def test_a_killed_training_goes_on_with_the_same_result(data: Data, tmp_path: Pa
     assert not list(tmp_path.glob("*.new"))
 
 
+def test_a_method_that_looks_at_weights_when_attached_goes_on_as_well(data: Data, tmp_path: Path) -> None:
+    """First weights are all below the threshold, trained ones are not; and another method renames them later."""
+
+    def pruned() -> Training:
+        torch.manual_seed(1)
+        model = MLP((64, 24, 10))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(0.1)
+        stages = [Stage(3, 0.2), Stage(2, 0.05, attach=("masks", "slices"))]
+        methods = {"masks": MagnitudePruning(threshold=0.05), "slices": BitSliceL1(0.1)}
+        return Training(model, SGD(model.parameters(), 0.2, momentum=0.9), methods, stages)
+
+    whole = pruned()
+    history = whole.run(data)
+
+    def kill(epoch: Epoch) -> None:
+        if epoch.stage == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pruned().run(data, tmp_path, kill)
+    resumed = pruned()
+    assert resumed.run(data, tmp_path) == history
+    assert torch.equal(_weights(resumed), _weights(whole))
+
+
+def test_a_last_batch_of_one_image_is_told_where_batch_norm_cannot_take_it(data: Data) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10))
+    batch = len(data.images) - 1
+    training = Training(model, SGD(model.parameters(), 0.1), {}, [Stage(1, 0.1)], batch=batch)
+    with pytest.raises(TrainingError, match=f"batch: {batch} leaves one of {batch + 1} images .* 1 \\(BatchNorm\\)"):
+        training.run(data)
+
+
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_epoch(data: Data, tmp_path: Path) -> None:
     stages = (Stage(1, 0.1, attach=("early",)), Stage(2, 1e20))
     training = _training(stages)
@@ -160,6 +197,14 @@ def test_a_checkpoint_of_another_training_or_none_at_all_is_refused(data: Data, 
     longer = (dataclasses.replace(STAGES[0], epochs=3),)
     with pytest.raises(TrainingError, match="different stages"):
         _training(longer).run(data, tmp_path)
+    _training(STAGES[:1], settings={"model": "other", "data": "digits"}).run(data, tmp_path / "new")
+    with pytest.raises(TrainingError, match=r"different model\)"):
+        _training(STAGES[:1], settings={"model": "another", "data": "digits"}).run(data, tmp_path / "new")
+    torch.manual_seed(1)
+    model = Dropped()
+    other = Training(model, torch.optim.Adam(model.parameters()), {"early": Decay()}, STAGES[:1])
+    with pytest.raises(TrainingError, match=r"different optimizer\)"):
+        other.run(data, tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b"nothing")
     with pytest.raises(TrainingError, match="is no checkpoint"):
         _training(STAGES[:1]).run(data, tmp_path)
@@ -176,7 +221,11 @@ def test_everything_wrong_with_stages_is_told_at_once() -> None:
     stages = (
         Stage(-1, 0.0, attach=("nobody",), lr_every=0, lr_factor=2.0, patience=0),
         Stage(
-            1, float("nan"), attach=("one", "one"), finish=("two",), call=("one.nothing", "one._private", "three.map")
+            1,
+            float("nan"),
+            attach=("one", "one"),
+            finish=("two",),
+            call=("one.nothing", "one._private", "one.finish", "three.map"),
         ),
     )
     with pytest.raises(TrainingError) as caught:
@@ -192,7 +241,8 @@ def test_everything_wrong_with_stages_is_told_at_once() -> None:
         "stage 2: lr: must be above 0, got nan",
         "stage 2: attach: 'one' was attached before",
         "stage 2: finish: 'two' is not attached",
-        "got 'one.nothing'",
+        "must be METHOD.STEP of an attached method (one.harden), got 'one.nothing'",
+        "got 'one.finish'",
         "got 'one._private'",
         "got 'three.map'",
         "'spare' is never attached",

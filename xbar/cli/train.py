@@ -90,12 +90,14 @@ def _train(recipe: Recipe, folder: Path) -> None:
         history = training.run(data, folder, told)
     score = accuracy(training.model, data.test_images, data.test_labels)
     model, record = folder / "model.pt2", folder / "training.json"
-    write(training.model.eval(), data.test_images[:2], str(model))
+    ranges = {name: value for m in training.methods.values() for name, value in m.input_ranges.items()}
+    write(training.model.eval(), data.test_images[:2], str(model), ranges)
     figures = {
         "recipe": recipe.model_dump(mode="json"),
         "epochs": [asdict(epoch) for epoch in history],
         "accuracy": score,
         "zeros": zero_share(training.model),
+        "input_ranges": ranges,
         "seconds": round(time.perf_counter() - start, 1),
     }
     record.write_text(json.dumps(figures, indent=1) + "\n")

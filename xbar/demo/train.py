@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ from torch import nn
 from xbar import datasets
 from xbar.demo.models import CHECKPOINT, DigitsCnn, LeNet5, accuracy
 from xbar.errors import OutputError, XbarError
+from xbar.pt2 import save_exported
 
 
 def train(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, epochs: int, seed: int = 0) -> None:
@@ -69,12 +71,14 @@ def fitted(data: str, epochs: int | None = None, seed: int = 0) -> tuple[nn.Modu
     return model.eval(), x_test[:2]
 
 
-def write(model: nn.Module, example: torch.Tensor, out: str | None) -> None:
+def write(
+    model: nn.Module, example: torch.Tensor, out: str | None, input_ranges: Mapping[str, float] | None = None
+) -> None:
     """The model as a .pt2 archive at `out`; without `out`, the demo's weights into the package."""
     try:
         if out is not None:
             batch = torch.export.Dim("batch", min=1)
-            torch.export.save(torch.export.export(model, (example,), dynamic_shapes=({0: batch},)), out)
+            save_exported(torch.export.export(model, (example,), dynamic_shapes=({0: batch},)), out, input_ranges)
         elif isinstance(model, DigitsCnn):
             from safetensors.torch import save_file
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils import _pytree as pytree
 from xbar.errors import ModelError
 from xbar.frontends.graph_layers import build_network
 from xbar.network import Network
-from xbar.pt2 import load_exported, quiet
+from xbar.pt2 import load_exported, load_input_ranges, quiet
 
 
 def from_torch(
@@ -35,6 +36,7 @@ def from_torch(
     name: of the network in reports; default the class of the module or the stem of the file.
 
     The first tensor that the model returns is the network's output. BatchNorm is folded into the product before it.
+    A file that `xbar train` wrote brings the input ranges that were learned.
     Files: torch.export.load alone unpickles objects, loads libraries and evaluates text that an archive may carry;
     `xbar.pt2.load_exported` refuses such archives first, so that a stranger's file runs no code.
 
@@ -53,11 +55,18 @@ def from_torch(
     if isinstance(model, ExportedProgram):
         return build_network(model, inputs, tuple(digital), name or "network")
     if isinstance(model, str | Path):
-        return build_network(load_exported(model), inputs, tuple(digital), name or Path(model).stem)
+        network = build_network(load_exported(model), inputs, tuple(digital), name or Path(model).stem)
+        return replace(network, input_ranges=_of_layers(network, load_input_ranges(model)))
     raise ModelError(
         "model: expected a torch.nn.Module, a torch.export.ExportedProgram or the path of a .pt2 file, "
         f"got {type(model).__name__}"
     )
+
+
+def _of_layers(network: Network, by_module: Mapping[str, float]) -> dict[str, float]:
+    """Ranges by layer: a module's hold wherever the network uses it, those of modules kept in torch are not needed."""
+    names = [(layer.name, layer.name.partition(":")[0]) for layer in network.layers]
+    return {name: by_module[module] for name, module in names if module in by_module}
 
 
 def _arguments(example_input: Tensor | Sequence[Any] | None) -> tuple[Any, ...] | None:

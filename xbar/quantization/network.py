@@ -39,13 +39,13 @@ def quantize(
     chip: a chip, of which only `precision` is used, or a Precision.
     input_ranges: the activation that the largest integer stands for, by layer, where it was learned (see
     `xbar.training.quantization_aware`); the name of a module stands for all places where the network uses it. The other
-    layers are calibrated.
+    layers are calibrated, or have the ranges that `network` brought with it.
     Activations are unsigned where calibration saw no negative value. A layer that received only zeros gets the step 1.
     Raises DataError for empty or broken calibration data, ConfigError for signed activations of one bit, and for ranges
     of unknown layers or not above 0.
     """
     precision = chip if isinstance(chip, Precision) else chip.precision
-    given = _given_ranges(network, input_ranges or {})
+    given = {**network.input_ranges, **_given_ranges(network, input_ranges or {})}
     seen = observe(network, calibration, histogram=precision.input_range != "max")
     if precision.input_bits == 1 and any(o.signed for o in seen):
         raise ConfigError(

@@ -64,6 +64,11 @@ class Method(ABC):
     def treated(self) -> tuple[Treated, ...]:
         """The layers that the method works on, in the order of the model; empty before `attach`."""
 
+    @property
+    def input_ranges(self) -> dict[str, float]:
+        """Learned input ranges by module, for `xbar.quantize`; none for methods that do not learn any."""
+        return {}
+
     @abstractmethod
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Find the layers and get ready. Raises TrainingError with all that is wrong."""
@@ -102,6 +107,10 @@ class Together(Method):
         by_parameter = {id(t.parameter): t for method in self.methods for t in method.treated}
         return tuple(by_parameter.values())
 
+    @property
+    def input_ranges(self) -> dict[str, float]:
+        return {name: value for method in self.methods for name, value in method.input_ranges.items()}
+
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         for method in self.methods:
             method.attach(model, optimizer)
@@ -134,6 +143,9 @@ def find_layers(
     problem: an unknown name, a layer with weights of another kind, weights that the optimizer lacks, none at all.
     """
     found, problems = [], []
+    for argument, names in (("layers", layers), ("skip", skip)):
+        if isinstance(names, str) or not (names is None or all(isinstance(name, str) for name in names)):
+            raise TrainingError(f"{who}: {argument}: must be a list of names of layers, got {names!r}; write ['fc1']")
     modules = dict(model.named_modules())
     for asked in (*(layers or ()), *skip):
         if asked not in modules:

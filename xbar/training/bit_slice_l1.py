@@ -83,6 +83,13 @@ class BitSliceL1(Method):
 
     def penalty(self) -> Tensor:
         self._attached()
+        bad = [t.name for t in self._found if not bool(torch.isfinite(t.parameter.detach()).all())]
+        if bad:
+            raise TrainingError(
+                f"BitSliceL1: layer {name}: weights must be finite, got NaN or infinity; go back to a checkpoint and "
+                "lower the learning rate"
+                for name in bad
+            )
         n = sum(t.parameter.numel() for t in self._found)
         bits = self.weight_bits - 1
         sums = [_SliceSum.apply(t.parameter, bits, *self._tables(t.parameter)) for t in self._found]

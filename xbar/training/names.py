@@ -7,8 +7,9 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from xbar.demo.models import MLP, CaffeConvNet, CaffeLeNet, DigitsCnn, LeNet5, ResNet20
@@ -75,8 +76,27 @@ def method(arguments: Mapping[str, Any]) -> Method:
     found += [f"{cls.__name__}: needs '{name}'; give it a value" for name in sorted(needed)]
     if found:
         raise TrainingError(sorted(found))
-    made: Method = cls(**{name: _value(name, value) for name, value in given.items()})
+    values = {name: _value(name, value) for name, value in given.items()}
+    wrong = _wrong_types(cls, values)
+    if wrong:
+        raise TrainingError(wrong)
+    made: Method = cls(**values)
     return made
+
+
+def _wrong_types(cls: Any, values: Mapping[str, Any]) -> list[str]:
+    """What is no value of the type that an argument is annotated with."""
+    hints = get_type_hints(cls.__init__)
+    found = []
+    for name, value in values.items():
+        one: Any = tuple[hints.get(name, Any)]  # type: ignore[misc]  # pydantic takes no config for a lone model
+        adapter: TypeAdapter[Any] = TypeAdapter(one, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+        try:
+            adapter.validate_python((value,))
+        except ValidationError as error:
+            reasons = dict.fromkeys(e["msg"].removeprefix("Input ") for e in error.errors())
+            found.append(f"{cls.__name__}: {name}: {' or '.join(reasons)}, got {value!r}")
+    return found
 
 
 def _value(argument: str, value: Any) -> Any:

@@ -29,7 +29,7 @@ from xbar.errors import ConfigError, XbarError
 from xbar.settings import Settings, problems
 from xbar.training.base import Method
 from xbar.training.names import method, network
-from xbar.training.stages import Stage
+from xbar.training.stages import Stage, stage_problems
 from xbar.training.trainer import Data, Training
 
 
@@ -112,9 +112,14 @@ class Recipe(Settings):
                 found.append((("methods", name), str(error), None))
             except XbarError as error:
                 found += [(("methods", name), problem, None) for problem in error.problems]
+        if len(built) == len(self.methods):
+            found += [(("stages",), problem, None) for problem in stage_problems(built, self._stages())]
         if found:
             raise problems("Recipe", found)
         return self
+
+    def _stages(self) -> list[Stage]:
+        return [Stage(**stage.model_dump()) for stage in self.stages]
 
     def training(self) -> Training:
         """Network, optimizer and methods, ready to run; the first weights follow from the seed."""
@@ -122,8 +127,17 @@ class Recipe(Settings):
         model = network(self.model)()
         optimizer = self.optimizer.build(model, self.stages[0].lr)
         methods = {name: method(arguments) for name, arguments in self.methods.items()}
-        stages = [Stage(**stage.model_dump()) for stage in self.stages]
-        return Training(model, optimizer, methods, stages, batch=self.batch, seed=self.seed, augment=self.augment)
+        settings = self.model_dump(mode="json", include={"model", "data", "optimizer", "augment", "methods"})
+        return Training(
+            model,
+            optimizer,
+            methods,
+            self._stages(),
+            batch=self.batch,
+            seed=self.seed,
+            augment=self.augment,
+            settings=settings,
+        )
 
     def load_data(self) -> Data:
         """All images of the recipe's data. Raises DataError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,14 @@ class Stage:
     lr_every: int | None = None
     lr_factor: float = 0.5
     patience: int | None = None
+
+
+def _steps(method: Method | None) -> tuple[str, ...]:
+    """What can be called between stages: functions of a method's own, beyond its life cycle, without arguments."""
+    own = {n: f for n, f in inspect.getmembers(type(method), inspect.isfunction) if not n.startswith("_")}
+    return tuple(
+        n for n, f in own.items() if not hasattr(Method, n) and list(inspect.signature(f).parameters) == ["self"]
+    )
 
 
 def stage_problems(methods: Mapping[str, Method], stages: Sequence[Stage]) -> list[str]:
@@ -61,10 +70,11 @@ def stage_problems(methods: Mapping[str, Method], stages: Sequence[Stage]) -> li
             attached.add(name)
         for step in stage.call:
             name, _, action = step.partition(".")
-            if name not in attached - finished or action.startswith("_") or not hasattr(methods.get(name), action):
+            if name not in attached - finished or action not in _steps(methods.get(name)):
+                known = ", ".join(f"{n}.{s}" for n in methods if n in attached - finished for s in _steps(methods[n]))
                 problems.append(
-                    f"{where}: call: must be METHOD.STEP of an attached method, got '{step}'; look up its steps in "
-                    "xbar/training"
+                    f"{where}: call: must be METHOD.STEP of an attached method ({known or 'none has steps'}), got "
+                    f"'{step}'"
                 )
     problems += [
         f"methods: '{name}' is never attached; name it in a stage or leave it out"

@@ -11,6 +11,7 @@ history = training.run(Data(images, labels, test_images, test_labels), folder="r
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,6 +65,8 @@ class Training:
 
     One optimizer serves all stages, because methods keep its momentum in order. Batches are drawn anew in every epoch
     from the seed; torch's own generator is seeded with every epoch, so that dropout repeats as well.
+    settings: what else a checkpoint must have been written with to go on from it, plain numbers and texts by name (of a
+    recipe: its model, data, optimizer and the arguments of its methods).
     Raises TrainingError with everything that is wrong with the stages.
     """
 
@@ -77,9 +80,11 @@ class Training:
         batch: int = 64,
         seed: int = 0,
         augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.model, self.optimizer, self.methods, self.stages = model, optimizer, dict(methods), tuple(stages)
         self.batch, self.seed, self._augment = batch, seed, augment
+        self._settings = dict(settings or {})
         self._active: list[str] = []
         self._finished: dict[str, dict[str, Any]] = {}
         problems = stage_problems(self.methods, self.stages)
@@ -119,7 +124,13 @@ class Training:
         return progress.history
 
     def _try(self, data: Data) -> None:
-        """One image through the model, which stays as it was."""
+        """One image through the model, which stays as it was, and whether every batch suits its BatchNorms."""
+        norms = [n for n, m in self.model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        if norms and len(data.images) % self.batch == 1:
+            raise TrainingError(
+                f"batch: {self.batch} leaves one of {len(data.images)} images for the last batch, which {norms[0]} "
+                "(BatchNorm) cannot take; choose another batch"
+            )
         shape, classes = list(data.images.shape[1:]), int(max(data.labels.max(), data.test_labels.max())) + 1
         was_training = self.model.training
         self.model.eval()
@@ -190,9 +201,7 @@ class Training:
             "stage": progress.stage,
             "epoch": progress.epoch,
             "history": [asdict(e) for e in progress.history],
-            "stages": [asdict(s) for s in self.stages],
-            "seed": self.seed,
-            "batch": self.batch,
+            "made_by": self._made_by(),
             "finished": self._finished,
             "active": {name: self.methods[name].state_dict() for name in self._active},
             "model": self.model.state_dict(),
@@ -206,28 +215,53 @@ class Training:
         except OSError as error:
             raise OutputError(f"{file}: cannot be written ({error.strerror}); choose another folder") from error
 
+    def _made_by(self) -> dict[str, Any]:
+        """What a training must share with this one to go on from its checkpoint."""
+        return {
+            "stages": [asdict(s) for s in self.stages],
+            "seed": self.seed,
+            "batch": self.batch,
+            "methods": {name: type(method).__name__ for name, method in self.methods.items()},
+            "optimizer": type(self.optimizer).__name__,
+            "settings": self._settings,
+        }
+
     def _resumed(self, file: Path) -> _Progress:
         """Model, optimizer and methods as they were when the checkpoint was written."""
         try:
             state = torch.load(file, weights_only=True)
         except Exception as error:  # a file may be broken in as many ways as there are bytes
             raise TrainingError(f"{file}: is no checkpoint ({error}); remove it to start anew") from error
-        mine = {"stages": [asdict(s) for s in self.stages], "seed": self.seed, "batch": self.batch}
-        other = [name for name, value in mine.items() if state.get(name) != value]
+        mine = self._made_by()
+        theirs = state.get("made_by", {})
+        other = [name for name in mine if name != "settings" and theirs.get(name) != mine[name]]
+        theirs_set = theirs.get("settings", {})
+        other += sorted(n for n in {*theirs_set, *self._settings} if theirs_set.get(n) != self._settings.get(n))
         if other:
             raise TrainingError(
-                f"{file}: is of another training (different {', '.join(other)}); remove it or choose another folder"
+                f"{file}: is of another training (different {', '.join(dict.fromkeys(other))}); remove it or choose "
+                "another folder"
             )
         for stage in self.stages[: state["stage"] + 1]:
             for name in stage.finish:
                 self.methods[name].finish()
             for name in stage.attach:
+                _fill(self.model, state["model"])  # what a method finds when it is attached must not be first weights
                 self.methods[name].attach(self.model, self.optimizer)
                 self.methods[name].load_state_dict({**state["finished"], **state["active"]}[name])
         self._finished, self._active = state["finished"], list(state["active"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         return _Progress(state["stage"], state["epoch"], [Epoch(**e) for e in state["history"]])
+
+
+def _fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """The weights of a state, which other methods may have renamed by then, into those of the model that they fit."""
+    plain = {re.sub(r"parametrizations\.(\w+)\.original$", r"\1", name): value for name, value in state.items()}
+    own = {re.sub(r"parametrizations\.(\w+)\.original$", r"\1", n): t for n, t in model.state_dict().items()}
+    for name, tensor in own.items():
+        if name in plain and plain[name].shape == tensor.shape:
+            tensor.copy_(plain[name])
 
 
 def _is_over(stage: Stage, progress: _Progress) -> bool:
