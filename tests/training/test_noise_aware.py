@@ -20,6 +20,7 @@ import mapping
 import xbar
 from xbar.config import from_data, validate
 from xbar.errors import TrainingError
+from xbar.network import Precision
 from xbar.noise import NoiseModel
 from xbar.quantization.network import quantize_weights
 from xbar.rng import generator
@@ -220,6 +221,17 @@ def test_noise_comes_after_the_methods_that_quantize(noise_first: bool) -> None:
     assert len(torch.unique(model[4].weight[0])) <= 15  # the integers of 4 bits
     methods[0].finish()
     assert parametrize.is_parametrized(model[4])
+    coarse = _model()
+    noisy = NoiseAware(noise, chip)
+    _attached(coarse, Together(noisy, QuantizationAware(Precision(weight_bits=2))))
+    draws = []
+    for _ in range(200):
+        draws.append(coarse[4].weight.detach())
+        noisy.after_step()
+    coarse.eval()
+    shown = coarse[4].weight.detach()  # of two bits: -q, 0, +q, which the chip's four bits hold
+    plain = coarse[4].parametrizations.weight.original.detach()
+    assert (torch.stack(draws).mean(0) - shown).norm() < 0.3 * (plain - shown).norm()
     smooth = _model()
     both = [NoiseAware(smooth_out=1e-4), BitSliceL1(0.1, cell_bits=2, weight_bits=4)]
     _attached(smooth, Together(*(both if noise_first else both[::-1])))

@@ -197,6 +197,19 @@ def test_a_checkpoint_goes_on_as_if_nothing_had_happened() -> None:
     assert all(torch.equal(a, b) for a, b in zip(straight.parameters(), resumed.parameters(), strict=True))
 
 
+def test_a_copy_of_the_model_keeps_its_weights() -> None:
+    """The snapshot of a best model, taken while it trains."""
+    model, x = nn.Sequential(nn.Linear(4, 3)), torch.rand(2, 4)
+    method, _ = _attached(model, weight_bits=3)
+    model(x)
+    best = copy.deepcopy(model)
+    before = best(x)
+    with torch.no_grad():
+        method.treated[0].parameter.mul_(-2)
+    assert not torch.equal(model(x), before)
+    assert torch.equal(best(x), before)
+
+
 def test_shared_weights_are_quantized_in_every_module_that_has_them() -> None:
     model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 4, bias=False))
     model[2].weight = model[0].weight

@@ -259,6 +259,23 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(killed: int, make: Callab
         assert torch.equal(model.state_dict()[name], value), name
 
 
+def test_factors_lie_in_memory_as_new_tensors_do() -> None:
+    """Weights of 1 x 1 kernels count as contiguous whatever their strides are; torch multiplies them otherwise then."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    optimizer = Adam(model.parameters(), 0.01)
+    method = _attached(model, optimizer, eps=0.3, every=2)
+    for _ in range(4):
+        loss = model(torch.rand(2, 3, 6, 6)).square().mean() + method.penalty()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        method.after_step()
+    assert method.ranks["0"] < 8
+    for parameter in model.parameters():
+        assert parameter.stride() == torch.empty(parameter.shape).stride()
+        assert optimizer.state[parameter]["exp_avg"].stride() == parameter.stride()
+
+
 def test_a_finished_state_gives_a_new_model_its_shapes() -> None:
     def started() -> tuple[nn.Module, RankClipping]:
         model = nn.Sequential(_linear(9, 12), _linear(12, 6, seed=2))

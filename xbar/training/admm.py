@@ -16,6 +16,8 @@ alone) and `finish()`, the projection onto the levels, follow:
     admm.map()
     ...                         # the same loop again
     admm.finish()
+
+A BatchNorm that `xbar.from_torch` folds into a layer scales its levels by channel.
 """
 
 from __future__ import annotations

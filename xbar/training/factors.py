@@ -190,8 +190,13 @@ def _like(value: object, parameter: Tensor) -> bool:
 
 def _turned(values: Tensor, basis: Tensor, axis: int) -> Tensor:
     turned = torch.tensordot(values.double(), basis.to(values.device), dims=([axis], [0]))
-    # contiguous: a run that goes on from a file must multiply in the same order
-    return turned.movedim(-1, axis).to(values.dtype).contiguous()
+    return _laid_out(turned.movedim(-1, axis).to(values.dtype))
+
+
+def _laid_out(values: Tensor) -> Tensor:
+    """The values with the strides of a new tensor, as a run that goes on from a file has them: torch multiplies others
+    in another order, and calls those of a 1 x 1 kernel contiguous whatever they are."""
+    return torch.empty(values.shape, dtype=values.dtype, device=values.device).copy_(values)
 
 
 def _replace_data(parameter: nn.Parameter, values: Tensor) -> None:
@@ -203,4 +208,4 @@ def _replace_data(parameter: nn.Parameter, values: Tensor) -> None:
     parameter.grad = None
     other = torch.float32 if parameter.dtype == torch.float64 else torch.float64
     parameter.data = torch.empty(0, dtype=other, device=parameter.device)
-    parameter.data = values.contiguous()
+    parameter.data = _laid_out(values)

@@ -129,7 +129,7 @@ class NoiseAware(Method):
         """One draw of a layer's weights."""
         shape = tuple(noisy.shape)
         if self._cells is not None:
-            integers, scale = weight_integers("NoiseAware", layer, self._cells.chip.precision)
+            integers, scale = weight_integers("NoiseAware", layer, self._cells.chip.precision, noisy)
             matrix = integers.reshape(layer.groups, shape[0] // layer.groups, -1)
             noisy = on_grid(self._cells.hold(matrix, layer.name, self._step).reshape(shape), scale, noisy)
         if self._smooth_out > 0:

@@ -15,7 +15,8 @@ Three steps, each of which adds to the one before:
     method.finish()
 
 `finish` alone, after `attach` on a trained model, is step 1. What is left are exactly the weights that `xbar.quantize`
-finds with `precision.weights: one_level`.
+finds with `precision.weights: one_level`; behind a BatchNorm, which `xbar.from_torch` folds into the weights by
+channel, those that it finds with `precision.granularity: channel`.
 """
 
 from __future__ import annotations

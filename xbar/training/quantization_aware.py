@@ -62,7 +62,7 @@ class QuantizationAware(Method):
         self._inputs: dict[str, QuantizedInput] = {}
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._optimizer: Optimizer | None = None
-        self._drawn: dict[str, tuple[int, Tensor]] = {}
+        self._drawn: dict[str, tuple[Tensor | None, int, Tensor]] = {}
 
     @property
     def treated(self) -> tuple[Treated, ...]:
@@ -130,12 +130,12 @@ class QuantizationAware(Method):
             found.load(state[name])
 
     def _see(self, layer: Treated, weight: Tensor) -> Tensor:
-        version = layer.parameter._version
-        seen, quantized = self._drawn.get(layer.name, (-1, weight))
-        if seen != version:
-            integers, scale = weight_integers("QuantizationAware", layer, self._precision)
-            quantized = on_grid(integers, scale, layer.parameter.detach())
-            self._drawn[layer.name] = (version, quantized)
+        of, version, quantized = self._drawn.get(layer.name, (None, -1, weight))
+        # a copy of the model has weights of its own, and what another method shows is made anew every time
+        if of is not weight or not weight.is_leaf or version != weight._version:
+            integers, scale = weight_integers("QuantizationAware", layer, self._precision, weight)
+            quantized = on_grid(integers, scale, weight.detach())
+            self._drawn[layer.name] = (weight, weight._version, quantized)
         return straight_through(weight, quantized)
 
 

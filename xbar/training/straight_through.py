@@ -37,11 +37,13 @@ def straight_through(old: Tensor, new: Tensor) -> Tensor:
     return _Replace.apply(old, new)
 
 
-def weight_integers(who: str, treated: Treated, precision: Precision) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def weight_integers(
+    who: str, treated: Treated, precision: Precision, shown: Tensor | None = None
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """A layer's weights as `xbar.quantize` makes them: integers of the weights' shape, and steps [1] or [col_total].
 
-    who: the method, for the TrainingError about weights that are NaN or infinite, or that the layer does not use as
-    they are (spectral norm and the like).
+    shown: what other methods made of the weights; None: the plain ones. who: the method, for the TrainingError about
+    weights that are NaN or infinite, or that the layer does not use as they are (spectral norm and the like).
     """
     if parametrize.is_parametrized(treated.module, "weight"):
         chain = treated.module.parametrizations["weight"]  # type: ignore[index]
@@ -52,7 +54,7 @@ def weight_integers(who: str, treated: Treated, precision: Precision) -> tuple[N
                 f"first (torch.nn.utils.parametrize.remove_parametrizations), or leave it alone with "
                 f"skip=['{treated.name}']"
             )
-    weight = treated.parameter.detach().cpu().to(torch.float32).numpy()
+    weight = (treated.parameter if shown is None else shown).detach().cpu().to(torch.float32).numpy()
     if not np.isfinite(weight).all():
         raise TrainingError(
             f"{who}: layer {treated.name}: weights must be finite, got NaN or infinity; lower the learning rate"
