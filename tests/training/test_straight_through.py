@@ -16,7 +16,10 @@ from torch.nn.utils import parametrizations, parametrize
 from xbar.errors import TrainingError
 from xbar.network import Precision
 from xbar.quantization.network import quantize_weights
-from xbar.training.base import Treated, find_layers
+from xbar.training.base import Method, Treated, find_layers
+from xbar.training.bit_slice_l1 import BitSliceL1
+from xbar.training.noise_aware import NoiseAware
+from xbar.training.quantization_aware import QuantizationAware
 from xbar.training.straight_through import SeenWeights, on_grid, sharing, straight_through, weight_integers
 
 See = Callable[[Treated], Callable[[Tensor, bool], Tensor]]
@@ -160,3 +163,27 @@ def test_what_is_last_sees_what_the_others_make() -> None:
         shown["last"].remove()
         assert model[0].weight.item() == 2.0
         assert not parametrize.is_parametrized(model[0])
+
+
+SHOWING: list[Callable[[], Method]] = [
+    lambda: BitSliceL1(0.1),
+    lambda: NoiseAware(smooth_out=0.1),
+    lambda: QuantizationAware(Precision()),
+]
+
+
+@pytest.mark.parametrize("make", SHOWING, ids=["bit_slice_l1", "noise_aware", "quantization_aware"])
+def test_a_method_is_attached_once_and_before_it_acts(make: Callable[[], Method]) -> None:
+    model, method = nn.Sequential(nn.Linear(3, 2)), make()
+    with pytest.raises(TrainingError, match=r"is not attached; call attach\(model, optimizer\) first"):
+        method.penalty()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    method.attach(model, optimizer)
+    with pytest.raises(TrainingError, match=r"is attached already; call finish\(\) first"):
+        method.attach(model, optimizer)
+    method.finish()
+    assert not parametrize.is_parametrized(model[0])
+    method.attach(model, optimizer)
+    method.finish()
+    assert not parametrize.is_parametrized(model[0])
+    assert len(optimizer.param_groups) == 1

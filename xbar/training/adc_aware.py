@@ -104,6 +104,8 @@ class AdcAware(Method):
 
     def penalty(self) -> Tensor:
         """That of the forward passes since the last call: at most one for each call of a layer."""
+        if not self.treated:
+            raise TrainingError("AdcAware: is not attached; call attach(model, optimizer) first")
         total = sum(self._excess, self._quantized.penalty())
         self._excess.clear()
         return self.strength * total

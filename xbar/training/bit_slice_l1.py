@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from xbar.errors import TrainingError
 from xbar.training.base import Method, Treated, find_layers
-from xbar.training.straight_through import SeenWeights, straight_through
+from xbar.training.straight_through import SeenWeights, check_detached, straight_through
 
 _SMALLEST = 2.0**-100  # a layer with smaller weights only is one of zeros: its step would leave float32
 
@@ -73,6 +73,7 @@ class BitSliceL1(Method):
         return -(-(self.weight_bits - 1) // self.cell_bits)
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
+        check_detached("BitSliceL1", self._seen)
         self._found = find_layers("BitSliceL1", model, optimizer, self._layers, self._skip)
         self._seen = SeenWeights(model, self._found, lambda treated: self._quantized)
 

@@ -26,7 +26,14 @@ from xbar.noise import NoiseModel, load_noise
 from xbar.rng import generator
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.noisy_cells import NoisyCells
-from xbar.training.straight_through import SeenWeights, check_norms, on_grid, straight_through, weight_integers
+from xbar.training.straight_through import (
+    SeenWeights,
+    check_detached,
+    check_norms,
+    on_grid,
+    straight_through,
+    weight_integers,
+)
 
 
 @final
@@ -83,6 +90,7 @@ class NoiseAware(Method):
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Show the layers noisy weights from now on, while the model is in training mode."""
+        check_detached("NoiseAware", self._seen)
         self._treated = find_layers("NoiseAware", model, optimizer, self._layers, self._skip)
         if self._cells is not None:
             check_norms("NoiseAware", model, self._cells.chip.precision)
@@ -94,11 +102,11 @@ class NoiseAware(Method):
 
     def penalty(self) -> Tensor:
         """0: the loss of the noisy network is the method."""
-        device = self._treated[0].parameter.device if self._treated else None
-        return torch.zeros((), device=device)
+        return torch.zeros((), device=self._attached()[0].parameter.device)
 
     def after_step(self) -> None:
         """The next step is another draw."""
+        self._attached()
         self._step += 1
 
     def finish(self) -> None:
@@ -114,6 +122,11 @@ class NoiseAware(Method):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the draws of the step after."""
         self._step = int(state["step"])
+
+    def _attached(self) -> tuple[Treated, ...]:
+        if not self._treated:
+            raise TrainingError("NoiseAware: is not attached; call attach(model, optimizer) first")
+        return self._treated
 
     def _see(self, layer: Treated, weight: Tensor, training: bool) -> Tensor:
         if not training:

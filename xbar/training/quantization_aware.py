@@ -31,7 +31,15 @@ from xbar.quantization.calibration import Observed
 from xbar.quantization.network import calibrated_range, input_scale
 from xbar.quantization.uniform import top_code
 from xbar.training.base import Method, Treated, find_layers
-from xbar.training.straight_through import SeenWeights, check_norms, on_grid, sharing, straight_through, weight_integers
+from xbar.training.straight_through import (
+    SeenWeights,
+    check_detached,
+    check_norms,
+    on_grid,
+    sharing,
+    straight_through,
+    weight_integers,
+)
 
 _LEAST = 1e-6  # of the range that a layer began with
 
@@ -81,6 +89,7 @@ class QuantizationAware(Method):
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Quantize weights and inputs from now on, in training and in evaluation."""
+        check_detached("QuantizationAware", self._seen)
         treated = find_layers("QuantizationAware", model, optimizer, self._layers, self._skip)
         check_norms("QuantizationAware", model, self._precision)
         self._treated, self._optimizer = treated, optimizer
@@ -97,11 +106,11 @@ class QuantizationAware(Method):
 
     def penalty(self) -> Tensor:
         """0: the loss of the quantized network is the method."""
-        device = self._treated[0].parameter.device if self._treated else None
-        return torch.zeros((), device=device)
+        return torch.zeros((), device=self._attached()[0].parameter.device)
 
     def after_step(self) -> None:
         """Keep the ranges above 0."""
+        self._attached()
         for found in self._inputs.values():
             found.keep_positive()
 
@@ -128,6 +137,11 @@ class QuantizationAware(Method):
         """Go on from a `state_dict`; after `attach`."""
         for name, found in self._inputs.items():
             found.load(state[name])
+
+    def _attached(self) -> tuple[Treated, ...]:
+        if not self._treated:
+            raise TrainingError("QuantizationAware: is not attached; call attach(model, optimizer) first")
+        return self._treated
 
     def _see(self, layer: Treated, weight: Tensor) -> Tensor:
         of, version, quantized = self._drawn.get(layer.name, (None, -1, weight))

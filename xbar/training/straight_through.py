@@ -99,6 +99,12 @@ class SeenWeight(nn.Module):
         return self.see(weight, self.training)
 
 
+def check_detached(who: str, seen: SeenWeights | None) -> None:
+    """TrainingError where a method shows its layers weights already: twice would leave one behind."""
+    if seen is not None and seen.shown:
+        raise TrainingError(f"{who}: is attached already; call finish() first, or make another {who}")
+
+
 @final
 class SeenWeights:
     """All weights that a method shows its layers in another form; `remove` brings the plain ones back.
@@ -123,6 +129,11 @@ class SeenWeights:
                 for i, shown in enumerate(sorted(chain, key=lambda p: isinstance(p, SeenWeight) and p.last)):
                     chain[i] = shown
                 self._added.append((module, seen, order))
+
+    @property
+    def shown(self) -> bool:
+        """Whether they are shown still."""
+        return bool(self._added)
 
     def remove(self) -> None:
         """Take these parametrizations away, and no others."""
