@@ -120,6 +120,39 @@ def test_the_kept_result_is_of_the_commands_and_recipes_as_they_are(name: str) -
         assert record["recipes"][folder] == json.loads(recipe.model_dump_json())
 
 
+def test_the_readme_tells_the_kept_figures() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    rows = {row.split("`")[1]: row for row in readme.splitlines() if row.startswith("| `") and " % " in row}
+    slices, pruned, noise = (_kept(name)["figures"] for name in ("bit_slice_l1", "admm", "noise_aware"))
+    l1, sparse, _ = slices["compare"].values()
+    ratio = _mean(sparse["nonzero_slices_rel"]) / _mean(l1["nonzero_slices_rel"])
+    few, wide = slices["few_bits_32_rows"]["tuned"], slices["eight_bits_32_rows"]
+    figures = {
+        "bit_slice_l1_zhang_2019": (
+            f"{100 * sparse['accuracy_float']:.2f} % in",
+            f"L1: {100 * l1['accuracy_float']:.2f} %",
+            f"{ratio:.2f} times",
+        ),
+        "adc_aware_zhang_2019": (
+            f"{100 * few['accuracy']:.2f} % with 1-bit",
+            f"({100 * wide['slices']['accuracy']:.2f} % with 8 bits",
+            f"{wide['tuned']['adc_energy_J'] / few['adc_energy_J']:.0f} times less",
+        ),
+        "admm_yuan_2019": (
+            f"{100 * pruned['five_bits']['admm']['accuracy']:.2f} % on levels",
+            f"({100 * pruned['five_bits']['plain']['accuracy_float']:.2f} %)",
+            f"{25_500 / (pruned['nine_bits']['admm']['weights'] - 405_000):.1f} times",
+        ),
+        "noise_aware_joshi_2020": (
+            f"{100 * noise['compare']['aware']['accuracy']:.1f} % at",
+            f"({100 * noise['compare']['plain']['accuracy']:.1f} %)",
+        ),
+    }
+    for recipe, told in figures.items():
+        for text in told:
+            assert text in rows[recipe]
+
+
 @pytest.mark.slow
 @pytest.mark.skipif("XBAR_DATA" not in os.environ, reason="set XBAR_DATA to the folder that holds mnist/")
 @pytest.mark.parametrize("name", BARS)
