@@ -27,7 +27,7 @@ _SLICED = (
 )
 _SMALL = f"{_PAIRS} --set encoding.layout=separate --set precision.input_bits=8"
 _ONE_LEVEL_PLAIN = (
-    "{{epochs: 10, lr: 0.02, lr_every: 4}}, {{epochs: 20, lr: 0.03, lr_every: 7}}, {{epochs: 1, lr: 0.005}}"
+    "{{epochs: 10, lr: 0.02, lr_every: 4}}, {{epochs: 30, lr: 0.03, lr_every: 10}}, {{epochs: 1, lr: 0.005}}"
 )
 
 PROOFS = {
@@ -74,7 +74,7 @@ PROOFS = {
         f"--set 'stages=[{_ONE_LEVEL_PLAIN}, {{{{epochs: 0, lr: 0.01, attach: [level]}}}}]'",
         "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/regularized "
         "--set 'stages=[{{epochs: 10, lr: 0.02, lr_every: 4}}, "
-        "{{epochs: 20, lr: 0.03, lr_every: 7, attach: [level]}}]'",
+        "{{epochs: 30, lr: 0.03, lr_every: 10, attach: [level]}}]'",
         "xbar train one_level_wang_2017 --data mnist --seed {seed} --out {out}/tuned",
         "xbar compare {out}/level/model.pt2 {out}/tuned/model.pt2 --data mnist --set precision.weights=one_level "
         "--set precision.weight_bits=2 --set precision.granularity=layer --set encoding.kind=ternary "

@@ -35,30 +35,6 @@ def bit_slice_l1(record: Record) -> None:
     assert left == pytest.approx((3 / (128 / 9 * 8 / 3) + 1 / (256 / 9 * 8)) / 4, rel=0.01)
 
 
-def bit_slice_l1_lenet(record: Record) -> None:
-    """The same of LeNet-5."""
-    l1, slices = record["figures"]["compare"].values()
-    assert _mean(slices["nonzero_slices_rel"]) <= 0.6 * _mean(l1["nonzero_slices_rel"])
-    assert slices["accuracy_float"] >= l1["accuracy_float"] - 0.005
-
-
-def group_scissor(record: Record) -> None:
-    """Wang et al. 2017: 13.62 % of the cells at the same accuracy, then 8.1 % of the routing area."""
-    plain, clipped, deleted = record["figures"]["compare"].values()
-    after_as_many_epochs = record["accuracy_by_epoch"]["plain"][len(record["accuracy_by_epoch"]["clipped"]) - 1]
-    assert clipped["weights"] <= 0.1362 * plain["weights"]
-    assert clipped["accuracy_float"] >= after_as_many_epochs - 0.001
-    assert deleted["routing_area_rel"] <= 0.081
-    assert deleted["accuracy_float"] >= plain["accuracy_float"] - 0.005
-
-
-def one_level(record: Record) -> None:
-    """Wang et al. 2017: each step adds accuracy, and the last is at most 0.5 % below float."""
-    accuracy, naive = record["accuracy"], record["figures"]["naive"]
-    assert min(naive.values()) < accuracy["level"] < accuracy["regularized"]
-    assert accuracy["tuned"] >= accuracy["plain"] - 0.005
-
-
 def admm(record: Record) -> None:
     """Yuan et al. 2019: 17 times fewer weights of convolutions, and no zero among 5 bits; area saved is 1 - 1 / ratio.
 
@@ -89,9 +65,6 @@ def _mean(values: list[float]) -> float:
 
 BARS: dict[str, Callable[[Record], None]] = {
     "bit_slice_l1": bit_slice_l1,
-    "bit_slice_l1_lenet": bit_slice_l1_lenet,
-    "group_scissor": group_scissor,
-    "one_level": one_level,
     "admm": admm,
     "noise_aware": noise_aware,
 }
