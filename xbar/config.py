@@ -210,7 +210,8 @@ def _line(
     place = tuple(details["loc"])
     rule, remedy = _rule(cls, data, place, details)
     value = _value_at(data, place)
-    got = "" if value is None or isinstance(value, dict) else f", got {_short(value)}"
+    sections = value is None or isinstance(value, dict) or (isinstance(value, list) and dict in map(type, value))
+    got = "" if sections else f", got {_short(value)}"
     return f"{_where(document, placed, place)}: {rule}{got}" + (f"; {remedy}" if remedy else "")
 
 

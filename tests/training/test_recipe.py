@@ -65,6 +65,17 @@ def test_everything_wrong_in_a_file_is_told_with_its_line(tmp_path: Path) -> Non
         load_recipe(_file(tmp_path, GOOD.replace("kind: l1", "kind: l11")))
 
 
+def test_wrong_stages_are_told_with_their_lines_before_any_data_are_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(
+            _file(tmp_path, GOOD.replace("attach: [sparse]", "attach: [nobody]").replace("digits", "mnist:gone"))
+        )
+    assert [problem.partition("mine.yaml:")[2] for problem in caught.value.problems] == [
+        "8: stages.1: stage 2: attach: must be one of the methods (sparse), got 'nobody'",
+        "6: stages: methods: 'sparse' is never attached; name it in a stage or leave it out",
+    ]
+
+
 def test_shifts_move_whole_images_and_mirrors_turn_them() -> None:
     image = torch.zeros(200, 1, 5, 5)
     image[:, 0, 2, 2] = 1

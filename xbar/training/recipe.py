@@ -113,7 +113,7 @@ class Recipe(Settings):
             except XbarError as error:
                 found += [(("methods", name), problem, None) for problem in error.problems]
         if len(built) == len(self.methods):
-            found += [(("stages",), problem, None) for problem in stage_problems(built, self._stages())]
+            found += [(_place(problem), problem, None) for problem in stage_problems(built, self._stages())]
         if found:
             raise problems("Recipe", found)
         return self
@@ -143,6 +143,12 @@ class Recipe(Settings):
         """All images of the recipe's data. Raises DataError."""
         train, test = datasets.load(self.data, "train"), datasets.load(self.data, "test")
         return Data(*(torch.from_numpy(a) for a in (train.images, train.labels, test.images, test.labels)))
+
+
+def _place(problem: str) -> tuple[str | int, ...]:
+    """Where in a recipe a problem of its stages is: "stage 2: ..." names one of them."""
+    number = problem.partition(":")[0].removeprefix("stage ")
+    return ("stages", int(number) - 1) if number.isdigit() else ("stages",)
 
 
 def _shifted(images: Tensor, shift_px: int, generator: torch.Generator) -> Tensor:
