@@ -111,9 +111,8 @@ def _small_arrays(n_arrays: int, shape: tuple[int, int]) -> tuple[float, float]:
 
 @pytest.mark.parametrize("shape", [(20, 32), (128, 64)])
 def test_many_small_arrays_are_fast_too(shape: tuple[int, int]) -> None:
-    """5 to 10 times where all cores are free; where others use half of them, it is half of that."""
     together_s, plain_s = _small_arrays(8, shape)
-    assert plain_s >= 3 * together_s
+    assert plain_s >= 5 * together_s
 
 
 @pytest.mark.slow
