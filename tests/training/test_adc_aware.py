@@ -182,6 +182,17 @@ def test_the_penalty_is_what_sums_exceed_their_ranges_by() -> None:
     assert float(penalty.detach()) == pytest.approx(0.5 * sum(_mean_excess(program, i, x) for i in range(3)), rel=1e-5)
 
 
+def test_passes_whose_penalty_nobody_asks_for_are_forgotten() -> None:
+    model, x = _model(), _images()
+    method, optimizer = AdcAware(_chip(), strength=0.5), SGD(model.parameters(), 0.1)
+    method.attach(model, optimizer)
+    for _ in range(3):
+        model(x)
+    optimizer.step()
+    method.after_step()
+    assert float(method.penalty().detach()) == 0
+
+
 def test_with_the_penalty_sums_come_into_their_ranges() -> None:
     x, y = _images(64), torch.randint(5, (64,), generator=torch.Generator().manual_seed(1))
     excess = []

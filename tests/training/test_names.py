@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from xbar.hardware import load_chip
 from xbar.training.adc_aware import AdcAware
 from xbar.training.admm import Admm
 from xbar.training.base import Method
+from xbar.training.l1 import L1
 from xbar.training.levels import device_levels
 from xbar.training.names import NETWORKS, method, method_kinds, network
 
@@ -89,6 +91,18 @@ def test_levels_are_those_of_a_chips_device() -> None:
 def test_arguments_of_a_wrong_type_are_told(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(TrainingError, match=told):
         method(wrong)
+
+
+def test_arguments_with_annotations_that_cannot_be_read_are_taken_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_method.py").write_text(
+        "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nfrom xbar.training.l1 import L1\n"
+        "if TYPE_CHECKING:\n    from numbers import Real\n\n"
+        "class Own(L1):\n    def __init__(self, strength: Real) -> None:\n        super().__init__(strength)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert isinstance(method({"kind": "own_method:Own", "strength": 2.0}), L1)
 
 
 def test_pairs_are_lists_in_yaml() -> None:

@@ -111,7 +111,8 @@ class AdcAware(Method):
         return self.strength * total
 
     def after_step(self) -> None:
-        """Keep the ranges above 0."""
+        """Keep the ranges above 0, and forget passes whose penalty nobody asked for."""
+        self._excess.clear()
         self._quantized.after_step()
 
     def finish(self) -> None:

@@ -86,7 +86,10 @@ def method(arguments: Mapping[str, Any]) -> Method:
 
 def _wrong_types(cls: Any, values: Mapping[str, Any]) -> list[str]:
     """What is no value of the type that an argument is annotated with."""
-    hints = get_type_hints(cls.__init__)
+    try:
+        hints = get_type_hints(cls.__init__)
+    except NameError:  # a method of the user's, with names that only its type checker imports
+        return []
     found = []
     for name, value in values.items():
         one: Any = tuple[hints.get(name, Any)]  # type: ignore[misc]  # pydantic takes no config for a lone model

@@ -10,6 +10,7 @@ history = training.run(Data(images, labels, test_images, test_labels), folder="r
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -124,13 +125,7 @@ class Training:
         return progress.history
 
     def _try(self, data: Data) -> None:
-        """One image through the model, which stays as it was, and whether every batch suits its BatchNorms."""
-        norms = [n for n, m in self.model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-        if norms and len(data.images) % self.batch == 1:
-            raise TrainingError(
-                f"batch: {self.batch} leaves one of {len(data.images)} images for the last batch, which {norms[0]} "
-                "(BatchNorm) cannot take; choose another batch"
-            )
+        """One image through the model, which stays as it was."""
         shape, classes = list(data.images.shape[1:]), int(max(data.labels.max(), data.test_labels.max())) + 1
         was_training = self.model.training
         self.model.eval()
@@ -149,6 +144,19 @@ class Training:
                 f"model: must give one number for each of {classes} classes, got {outputs} for one image; "
                 "choose another network or data"
             )
+        if len(data.images) % self.batch == 1:
+            self._try_alone(data.images)
+
+    def _try_alone(self, images: Tensor) -> None:
+        """One image in training, as the last batch has it: a BatchNorm of single values cannot take that."""
+        try:
+            with torch.no_grad(), torch.random.fork_rng():
+                copy.deepcopy(self.model).train()(images[:1])
+        except ValueError as error:
+            raise TrainingError(
+                f"batch: {self.batch} leaves one of {len(images)} images for the last batch, which the model cannot "
+                f"take in training ({error}); choose another batch"
+            ) from error
 
     def _enter(self, stage: Stage) -> None:
         for name in stage.finish:
