@@ -16,13 +16,15 @@ import xbar
 NOTEBOOKS = sorted((Path(xbar.__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
-def _execute(notebook: Path, folder: Path) -> str:
-    """Run all cells in `folder`; returns everything they printed."""
+def _execute(notebook: Path, folder: Path, without: str | None = None) -> str:
+    """Run all cells in `folder`, without an environment variable; returns everything they printed."""
     from nbclient import NotebookClient
 
     book = nbformat.read(notebook, as_version=4)
     client = NotebookClient(book, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
-    asyncio.run(client.async_execute())
+    # one thread: those of many short operations wait for each other on busy cores
+    env = {name: value for name, value in os.environ.items() if name != without} | {"OMP_NUM_THREADS": "1"}
+    asyncio.run(client.async_execute(env=env))
     outputs = [o for cell in book.cells if cell.cell_type == "code" for o in cell.outputs]
     return "".join(o.get("text", "") for o in outputs)
 
@@ -45,10 +47,8 @@ def executed(
     asked = [
         i.callspec.params["notebook"] for i in request.session.items if "executed" in getattr(i, "fixturenames", ())
     ]
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(os.cpu_count()) as pool:
-        patch.delenv("XBAR_DATA", raising=False)
-        patch.setenv("OMP_NUM_THREADS", "1")  # threads of many short operations wait for each other on busy cores
-        yield {book: pool.submit(_execute, book, tmp_path_factory.mktemp(book.stem)) for book in asked}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {n: pool.submit(_execute, n, tmp_path_factory.mktemp(n.stem), without="XBAR_DATA") for n in asked}
 
 
 @pytest.mark.filterwarnings("default")  # warnings of the kernel's own plumbing

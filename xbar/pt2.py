@@ -77,10 +77,13 @@ def save_exported(program: ExportedProgram, path: str | Path, input_ranges: Mapp
 
 
 def load_input_ranges(path: str | Path) -> dict[str, float]:
-    """The input ranges in a file of `save_exported`, by module; none in other files. Raises ModelError."""
-    content = _entries(Path(path)).get(f"extra/{_RANGES}")
-    if content is None:
-        return {}
+    """The input ranges in a file of `save_exported`, by module; none in other files.
+
+    Of a file that `load_exported` has read. Raises ModelError where they are no numbers above 0.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = [name for name in archive.namelist() if name.partition("/")[2] == f"extra/{_RANGES}"]
+        content = archive.read(entries[0]) if entries else b"{}"
     try:
         found = json.loads(content)
         ranges = {str(name): float(value) for name, value in found.items()}

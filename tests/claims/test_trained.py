@@ -109,7 +109,9 @@ def test_the_readme_tells_the_kept_figures() -> None:
         "adc_aware_zhang_2019": (
             f"{100 * few['accuracy']:.2f} % with 1-bit",
             f"({100 * wide['slices']['accuracy']:.2f} % with 8 bits",
+            f"on 128 rows: {100 * slices['few_bits_128_rows']['tuned']['accuracy']:.2f} %",
             f"{wide['tuned']['adc_energy_J'] / few['adc_energy_J']:.0f} times less",
+            f"{slices['eight_bits_128_rows']['slices']['adc_energy_J'] / few['adc_energy_J']:.0f} times less",
         ),
         "admm_yuan_2019": (
             f"{100 * pruned['five_bits']['admm']['accuracy']:.2f} % on levels",
