@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from peers import import_badcrossbar
 
 from xbar.kernels.ladder import operators
@@ -98,21 +99,29 @@ def test_faster_than_badcrossbar_on_a_busy_machine_too() -> None:
     assert more >= 100  # finding the operator anew each time would be some 50
 
 
-def _small_arrays(n_arrays: int, shape: tuple[int, int]) -> tuple[float, float]:
-    """Seconds for many arrays at once, and for one after the other with every node in one matrix."""
-    g_S = RNG.uniform(1e-6, 1e-4, (n_arrays, *shape))
-    together_s = _seconds(lambda: operators(g_S, WIRES), 9)
-    plain_s = n_arrays * _seconds(lambda: operator_plain(g_S[0], WIRES), 3)
-    print(
-        f"{n_arrays} operators of {shape}: {together_s / n_arrays * 1e3:.2f} ms each, {plain_s / together_s:.0f} times"
-    )
-    return together_s, plain_s
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """As many as the sparse LU uses: other work on the cores then slows both alike."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
 
 
+@pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("shape", [(20, 32), (128, 64)])
 def test_many_small_arrays_are_fast_too(shape: tuple[int, int]) -> None:
-    together_s, plain_s = _small_arrays(8, shape)
-    assert plain_s >= 5 * together_s
+    """Many at once against one after the other with every node in one matrix, in turn."""
+    g_S = RNG.uniform(1e-6, 1e-4, (8, *shape))
+    seconds = [
+        (_seconds(lambda: operators(g_S, WIRES), 1), _seconds(lambda: operator_plain(g_S[0], WIRES), 1))
+        for _ in range(7)
+    ]
+    times = statistics.median(len(g_S) * plain_s / together_s for together_s, plain_s in seconds)
+    print(
+        f"8 operators of {shape}: {seconds[0][0] / 8 * 1e3:.2f} ms each at first, {times:.0f} times faster than an LU"
+    )
+    assert times >= 5
 
 
 @pytest.mark.slow
