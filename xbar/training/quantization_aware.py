@@ -146,7 +146,7 @@ class QuantizationAware(Method):
     def _see(self, layer: Treated, weight: Tensor) -> Tensor:
         of, version, quantized = self._drawn.get(layer.name, (None, -1, weight))
         # a copy of the model has weights of its own, and what another method shows is made anew every time
-        if of is not weight or not weight.is_leaf or version != weight._version:
+        if of is not weight or version != weight._version:
             integers, scale = weight_integers("QuantizationAware", layer, self._precision, weight)
             quantized = on_grid(integers, scale, weight.detach())
             self._drawn[layer.name] = (weight, weight._version, quantized)
