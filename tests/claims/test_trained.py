@@ -35,6 +35,18 @@ def bit_slice_l1(record: Record) -> None:
     assert left == pytest.approx((3 / (128 / 9 * 8 / 3) + 1 / (256 / 9 * 8)) / 4, rel=0.01)
 
 
+def one_level(record: Record) -> None:
+    """Wang et al. 2017: each step adds accuracy, and the last is at most 0.5 % below float after as many epochs.
+
+    Naive levels, the same for all layers, are far off for some values and good for others, as in the paper.
+    """
+    accuracy, naive = record["accuracy"], record["figures"]["naive"].values()
+    assert _mean(list(naive)) < accuracy["level"] < accuracy["regularized"] < accuracy["tuned"]
+    assert max(naive) < accuracy["regularized"]
+    assert accuracy["tuned"] >= accuracy["plain"] - 0.005
+    assert len(record["accuracy_by_epoch"]["plain"]) == len(record["accuracy_by_epoch"]["tuned"])
+
+
 def admm(record: Record) -> None:
     """Yuan et al. 2019: 17 times fewer weights of convolutions, and no zero among 5 bits; area saved is 1 - 1 / ratio.
 
@@ -65,6 +77,7 @@ def _mean(values: list[float]) -> float:
 
 BARS: dict[str, Callable[[Record], None]] = {
     "bit_slice_l1": bit_slice_l1,
+    "one_level": one_level,
     "admm": admm,
     "noise_aware": noise_aware,
 }
@@ -99,6 +112,7 @@ def test_the_readme_tells_the_kept_figures() -> None:
     slices, pruned, noise = (_kept(name)["figures"] for name in ("bit_slice_l1", "admm", "noise_aware"))
     l1, sparse, _ = slices["compare"].values()
     ratio = _mean(sparse["nonzero_slices_rel"]) / _mean(l1["nonzero_slices_rel"])
+    levels = _kept("one_level")["accuracy"]
     few, wide = slices["few_bits_32_rows"]["tuned"], slices["eight_bits_32_rows"]
     figures = {
         "bit_slice_l1_zhang_2019": (
@@ -112,6 +126,9 @@ def test_the_readme_tells_the_kept_figures() -> None:
             f"on 128 rows: {100 * slices['few_bits_128_rows']['tuned']['accuracy']:.2f} %",
             f"{wide['tuned']['adc_energy_J'] / few['adc_energy_J']:.0f} times less",
             f"{slices['eight_bits_128_rows']['slices']['adc_energy_J'] / few['adc_energy_J']:.0f} times less",
+        ),
+        "one_level_wang_2017": (
+            f"{100 * levels['tuned']:.2f} % with weights of {{-q, 0, +q}} ({100 * levels['plain']:.2f} %)",
         ),
         "admm_yuan_2019": (
             f"{100 * pruned['five_bits']['admm']['accuracy']:.2f} % on levels",

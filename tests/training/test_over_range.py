@@ -88,6 +88,17 @@ def test_every_conversion_adds_what_exceeds_its_range(seed: int) -> None:
     np.testing.assert_allclose(slope[0].T.numpy(), by_weight, atol=1e-6)
 
 
+def test_the_bits_do_not_depend_on_the_order_of_the_vectors() -> None:
+    """Nor on the number of threads, which add up in an order of their own."""
+    torch.manual_seed(0)
+    module, x = nn.Linear(200, 16, bias=False), torch.rand(300, 200)
+    program = _program(module, x, _chip(crossbar__rows=64, chip__tiles=512))
+    mean, slope = over_range(program, x)
+    again, turned = over_range(program, x.flip(0))
+    assert mean == again > 0
+    assert torch.equal(slope, turned)
+
+
 @pytest.mark.parametrize(
     "encoding", [PAIRS, {"kind": "offset", "flipped": False}, {"kind": "offset", "flipped": True}], ids=str
 )

@@ -17,6 +17,7 @@ from xbar.sim.prepare import prepare
 from xbar.sim.simulate import walk
 
 _CHUNK = 1 << 23  # column sums held at a time
+_EXACT = 1 << 24  # whole numbers up to here are exact in float32
 
 
 def over_range(program: Program, inputs: Tensor) -> tuple[float, Tensor]:
@@ -57,6 +58,7 @@ class _Excess:
         self._layer = layer
         self._tops = adc_tops(layer)
         self._formed = formed(layer)
+        self._digits = digit_table(layer.input_bits, layer.input_signed, layer.dac_bits)
         self._total, self._n = 0.0, 0
         self._by_cell = torch.zeros(layer.cells.shape)
 
@@ -64,30 +66,36 @@ class _Excess:
         """Vectors of integers [vector, group, kept row]."""
         layer = self._layer
         n_planes, groups, _, cols = layer.cells.shape
-        plane_tops = self._tops[list(layer.plane_slice)]
-        step = max(1, _CHUNK // (n_planes * cols))
+        plane_tops, n_pulses = self._tops[list(layer.plane_slice)], len(self._digits)
+        top_digit = layer.top_digit
         for group in range(groups):
             for block, (first, last) in enumerate(zip(layer.row_edges, layer.row_edges[1:], strict=False)):
-                exist = self._formed[:, block, group]  # [plane, col]
-                plane, col = np.nonzero(exist & np.isfinite(plane_tops)[:, None])
+                exist = self._formed[:, block, group] & np.isfinite(plane_tops)[:, None]  # [plane, col]
+                self._n += int(exist.sum()) * len(x) * n_pulses
+                most = layer.cells[:, group, first:last].sum(axis=1, dtype=np.int64) * top_digit
+                plane, col = np.nonzero(exist & (most > plane_tops[:, None]))  # the others never exceed theirs
                 if not len(plane):
                     continue
                 cells = torch.from_numpy(layer.cells[plane, group, first:last, col].astype(np.float32))  # [pair, row]
                 tops = torch.from_numpy(plane_tops[plane].astype(np.float32))
-                slope = torch.zeros_like(cells)
+                step = max(1, min(_CHUNK // len(plane), _EXACT // top_digit))
                 for start in range(0, len(x), step):
-                    slope += self._part(x[start : start + step, group, first:last], cells, tops)
-                self._by_cell[plane, group, first:last, col] += slope
+                    slope = self._part(x[start : start + step, group, first:last], cells, tops)
+                    self._by_cell[plane, group, first:last, col] += slope
 
     def _part(self, x: Integers, cells: Tensor, tops: Tensor) -> Tensor:
-        """The gradient of the excess of some vectors [vector, row] by cells [pair, row]; the excess is added up."""
+        """The gradient of the excess of some vectors [vector, row] by cells [pair, row]; the excess is added up.
+
+        Whole numbers are added, so that the bits do not depend on their order.
+        """
         part, slope = x.astype(np.int32), torch.zeros_like(cells)
-        for bit, n_bits, _ in digit_table(self._layer.input_bits, self._layer.input_signed, self._layer.dac_bits):
+        for bit, n_bits, _ in self._digits:
             digits = torch.from_numpy(((part >> bit) & ((1 << n_bits) - 1)).astype(np.float32))
-            over = digits @ cells.T - tops
-            self._total += float((over.clamp(min=0) / tops).sum())
-            self._n += over.numel()
-            slope += ((over > 0) / tops).T @ digits
+            over = (digits @ cells.T - tops).clamp(min=0)
+            excess = over.sum(dim=0, dtype=torch.float64)
+            here = excess > 0
+            self._total += float((excess / tops).sum())
+            slope[here] += ((over[:, here] > 0).float().T @ digits) / tops[here, None]
         return slope
 
     def mean(self) -> tuple[float, Tensor]:
