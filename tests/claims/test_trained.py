@@ -151,6 +151,6 @@ def test_the_readme_tells_the_kept_figures() -> None:
 def test_trained_again_it_holds(name: str, tmp_path: Path) -> None:
     record = prove(name, 0, tmp_path)
     BARS[name](record)
-    for folder, accuracy in _kept(name)["accuracy"].items():
-        # another processor may round differently, and trainings drift apart
-        assert record["accuracy"][folder] == pytest.approx(accuracy, abs=0.005)
+    for folder, epochs in _kept(name)["accuracy_by_epoch"].items():
+        # as the methods show it: with ADCs, levels or noise; another processor may round differently, and trainings drift
+        assert record["accuracy_by_epoch"][folder][-1] == pytest.approx(epochs[-1], abs=0.005)
