@@ -152,5 +152,5 @@ def test_trained_again_it_holds(name: str, tmp_path: Path) -> None:
     record = prove(name, 0, tmp_path)
     BARS[name](record)
     for folder, epochs in _kept(name)["accuracy_by_epoch"].items():
-        # as the methods show it: with ADCs, levels or noise; another processor may round differently, and trainings drift
+        # as methods show it: with ADCs, levels or noise; another processor may round differently, and trainings drift
         assert record["accuracy_by_epoch"][folder][-1] == pytest.approx(epochs[-1], abs=0.005)

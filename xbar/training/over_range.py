@@ -65,20 +65,18 @@ class _Excess:
     def add(self, x: Integers) -> None:
         """Vectors of integers [vector, group, kept row]."""
         layer = self._layer
-        n_planes, groups, _, cols = layer.cells.shape
         plane_tops, n_pulses = self._tops[list(layer.plane_slice)], len(self._digits)
-        top_digit = layer.top_digit
-        for group in range(groups):
+        for group in range(layer.groups):
             for block, (first, last) in enumerate(zip(layer.row_edges, layer.row_edges[1:], strict=False)):
                 exist = self._formed[:, block, group] & np.isfinite(plane_tops)[:, None]  # [plane, col]
                 self._n += int(exist.sum()) * len(x) * n_pulses
-                most = layer.cells[:, group, first:last].sum(axis=1, dtype=np.int64) * top_digit
+                most = layer.cells[:, group, first:last].sum(axis=1, dtype=np.int64) * layer.top_digit
                 plane, col = np.nonzero(exist & (most > plane_tops[:, None]))  # the others never exceed theirs
                 if not len(plane):
                     continue
                 cells = torch.from_numpy(layer.cells[plane, group, first:last, col].astype(np.float32))  # [pair, row]
                 tops = torch.from_numpy(plane_tops[plane].astype(np.float32))
-                step = max(1, min(_CHUNK // len(plane), _EXACT // top_digit))
+                step = max(1, min(_CHUNK // len(plane), _EXACT // layer.top_digit))
                 for start in range(0, len(x), step):
                     slope = self._part(x[start : start + step, group, first:last], cells, tops)
                     self._by_cell[plane, group, first:last, col] += slope
