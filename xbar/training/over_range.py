@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,9 +9,8 @@ from torch import Tensor
 
 from xbar.host import Host
 from xbar.kernels.pulses import digit_table
-from xbar.program import AdcSetting, LayerProgram, Program, formed
-from xbar.sim.crossbar import Counts, Integers, multiply
-from xbar.sim.prepare import prepare
+from xbar.program import LayerProgram, Program, formed
+from xbar.sim.crossbar import Counts, Integers
 from xbar.sim.simulate import walk
 
 _CHUNK = 1 << 23  # column sums held at a time
@@ -30,12 +27,11 @@ def over_range(program: Program, inputs: Tensor) -> tuple[float, Tensor]:
     weight straight-through: its sign / 2^(cell_bits k), and 0 for an empty cell, as for bit-slice L1.
     """
     (layer,) = program.layers
-    ideal = prepare(replace(layer, adc=AdcSetting("ideal", None, None, None)))
-    excess = _Excess(layer)
+    excess, nothing = _Excess(layer), Counts((0,) * layer.n_slices, 0, 0)
 
     def look(index: int, x: Integers, first_vector: int) -> tuple[Tensor, Counts]:
         excess.add(x)
-        return multiply(ideal, x)
+        return torch.zeros(*x.shape[:2], layer.cells.shape[3]), nothing  # nobody sees the output of the only layer
 
     walk(program, Host(program.network), inputs, look, batch_size=max(1, len(inputs)))
     return excess.mean()
@@ -75,26 +71,27 @@ class _Excess:
                 if not len(plane):
                     continue
                 cells = torch.from_numpy(layer.cells[plane, group, first:last, col].astype(np.float32))  # [pair, row]
-                tops = torch.from_numpy(plane_tops[plane].astype(np.float32))
-                step = max(1, min(_CHUNK // len(plane), _EXACT // layer.top_digit))
+                tops = torch.from_numpy(plane_tops[plane].astype(np.float32))[:, None]
+                less_tops = torch.cat([cells, -tops], dim=1)
+                step = max(1, min(_CHUNK // len(plane), _EXACT // (n_pulses * layer.top_digit)))
                 for start in range(0, len(x), step):
-                    slope = self._part(x[start : start + step, group, first:last], cells, tops)
-                    self._by_cell[plane, group, first:last, col] += slope
+                    driven = self._driven(x[start : start + step, group, first:last], less_tops)
+                    self._total += float(((less_tops.double() * driven).sum(1, keepdim=True) / tops).sum())
+                    self._by_cell[plane, group, first:last, col] += driven[:, :-1] / tops
 
-    def _part(self, x: Integers, cells: Tensor, tops: Tensor) -> Tensor:
-        """The gradient of the excess of some vectors [vector, row] by cells [pair, row]; the excess is added up.
+    def _driven(self, x: Integers, less_tops: Tensor) -> Tensor:
+        """The sum of the digits of each row over conversions that exceed the range, and their number, [pair, row + 1].
 
-        Whole numbers are added, so that the bits do not depend on their order.
+        x: vectors [vector, row]. less_tops: cells [pair, row], then minus the largest sum that the ADC tells, as in one
+        row more that is always driven. Only whole numbers are added: the bits do not depend on their order.
         """
-        part, slope = x.astype(np.int32), torch.zeros_like(cells)
+        part, driven = x.astype(np.int32), torch.zeros_like(less_tops)
+        digits = np.ones((len(x), less_tops.shape[1]), np.float32)
         for bit, n_bits, _ in self._digits:
-            digits = torch.from_numpy(((part >> bit) & ((1 << n_bits) - 1)).astype(np.float32))
-            over = (digits @ cells.T - tops).clamp(min=0)
-            excess = over.sum(dim=0, dtype=torch.float64)
-            here = excess > 0
-            self._total += float((excess / tops).sum())
-            slope[here] += ((over[:, here] > 0).float().T @ digits) / tops[here, None]
-        return slope
+            digits[:, :-1] = (part >> bit) & ((1 << n_bits) - 1)
+            at = torch.from_numpy(digits)
+            driven += (at @ less_tops.T > 0).float().T @ at
+        return driven
 
     def mean(self) -> tuple[float, Tensor]:
         """The mean excess, and its gradient by the integer weights [group, row, col], those without a cell included."""
