@@ -35,6 +35,16 @@ def bit_slice_l1(record: Record) -> None:
     assert left == pytest.approx((3 / (128 / 9 * 8 / 3) + 1 / (256 / 9 * 8)) / 4, rel=0.01)
 
 
+def group_scissor(record: Record) -> None:
+    """Wang et al. 2017: 13.62 % of the cells at the same accuracy, then 8.1 % of the routing area."""
+    plain, clipped, deleted = record["figures"]["compare"].values()
+    after_as_many_epochs = record["accuracy_by_epoch"]["plain"][len(record["accuracy_by_epoch"]["clipped"]) - 1]
+    assert clipped["weights"] <= 0.1362 * plain["weights"]
+    assert clipped["accuracy_float"] >= after_as_many_epochs - 0.001
+    assert deleted["routing_area_rel"] <= 0.081
+    assert deleted["accuracy_float"] >= plain["accuracy_float"] - 0.005
+
+
 def one_level(record: Record) -> None:
     """Wang et al. 2017: each step adds accuracy, and the last is at most 0.5 % below float after as many epochs.
 
@@ -77,6 +87,7 @@ def _mean(values: list[float]) -> float:
 
 BARS: dict[str, Callable[[Record], None]] = {
     "bit_slice_l1": bit_slice_l1,
+    "group_scissor": group_scissor,
     "one_level": one_level,
     "admm": admm,
     "noise_aware": noise_aware,
@@ -112,6 +123,7 @@ def test_the_readme_tells_the_kept_figures() -> None:
     slices, pruned, noise = (_kept(name)["figures"] for name in ("bit_slice_l1", "admm", "noise_aware"))
     l1, sparse, _ = slices["compare"].values()
     ratio = _mean(sparse["nonzero_slices_rel"]) / _mean(l1["nonzero_slices_rel"])
+    scissor = _kept("group_scissor")["figures"]["compare"]
     levels = _kept("one_level")["accuracy"]
     few, wide = slices["few_bits_32_rows"]["tuned"], slices["eight_bits_32_rows"]
     figures = {
@@ -126,6 +138,12 @@ def test_the_readme_tells_the_kept_figures() -> None:
             f"on 128 rows: {100 * slices['few_bits_128_rows']['tuned']['accuracy']:.2f} %",
             f"{wide['tuned']['adc_energy_J'] / few['adc_energy_J']:.0f} times less",
             f"{slices['eight_bits_128_rows']['slices']['adc_energy_J'] / few['adc_energy_J']:.0f} times less",
+        ),
+        "group_scissor_wang_2017": (
+            f"{100 * scissor['deleted']['accuracy_float']:.2f} % ({100 * scissor['plain']['accuracy_float']:.2f} %)",
+            f"{100 * scissor['clipped']['accuracy_float']:.2f} %",
+            f"{100 * scissor['clipped']['weights'] / scissor['plain']['weights']:.1f} % of the cells",
+            f"{100 * scissor['deleted']['routing_area_rel']:.1f} % of the routing area",
         ),
         "one_level_wang_2017": (
             f"{100 * levels['tuned']:.2f} % with weights of {{-q, 0, +q}} ({100 * levels['plain']:.2f} %)",
