@@ -48,8 +48,11 @@ PROOFS = {
         *(
             f"xbar train {recipe} --set model=lenet5 --set stages.0.epochs=20 --set stages.1.epochs=15 "
             "--set stages.0.lr=0.02 --set stages.1.lr=0.02 --set stages.1.lr_every=6 --data mnist --seed {seed} "
-            f"--out {{out}}/{folder}"
-            for recipe, folder in (("l1_zhang_2019", "l1"), ("bit_slice_l1_zhang_2019", "slices"))
+            f"--out {{out}}/{more}"
+            for recipe, more in (
+                ("l1_zhang_2019", "l1"),
+                ("bit_slice_l1_zhang_2019", "slices --set methods.slices.strength=0.4"),
+            )
         ),
         f"xbar compare {{out}}/l1/model.pt2 {{out}}/slices/model.pt2 {_SLICED} --data mnist "
         "--json {out}/compare.json",
