@@ -29,6 +29,11 @@ def test_json_gives_the_chip_back_equal(chip: Chip) -> None:
     assert Chip.from_dict(json.loads(json.dumps(chip.to_dict(), allow_nan=False))) == chip
 
 
+def test_a_chip_with_bits_for_each_slice_round_trips_without_a_warning() -> None:
+    chip = load_chip("isaac_isca_2016", {"adc.bits": [3, 3, 3, 3, 3, 3, 3, 1]})
+    assert Chip.from_dict(json.loads(json.dumps(chip.to_dict(), allow_nan=False))) == chip
+
+
 def test_sums_close_level_by_level(chip: Chip) -> None:
     def own(level: str) -> tuple[float, float]:
         rows = [row for row in chip.ledger() if row.level == level]

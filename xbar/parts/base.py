@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from xbar.events import Event
 from xbar.settings import Settings, problems
@@ -174,7 +174,15 @@ def _read_bits(value: Any) -> int | tuple[int, ...]:
     return numbers if several else numbers[0]
 
 
-Resolution = Annotated[int | tuple[int, ...], PlainValidator(_read_bits)]
+def _written_bits(value: int | tuple[int, ...]) -> int | list[int]:
+    return list(value) if isinstance(value, tuple) else value
+
+
+Resolution = Annotated[
+    int | tuple[int, ...],
+    PlainValidator(_read_bits),
+    PlainSerializer(_written_bits, when_used="json"),  # pydantic's own warns of lists where a validator is plain
+]
 
 
 class Adc(Part):
