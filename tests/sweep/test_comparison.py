@@ -74,8 +74,8 @@ def test_bits_are_the_largest_of_all_layers_and_figures_those_of_the_outcome(com
 def test_a_frame_has_a_column_for_each_and_slices_in_words(comparison: Comparison) -> None:
     frame = comparison.frame()
     assert list(frame) == ["dense", "half"]
-    assert frame.loc["nonzero_slices_rel"].tolist() == ["0.781/100", "0.781/50"]
-    assert in_words([3, 2, 1]) == "1/2/3"
+    assert frame.loc["nonzero_slices_rel"].tolist() == ["100/0.781", "50/0.781"]
+    assert in_words([3, 2, 1]) == "3/2/1"
 
 
 def test_without_a_search_there_are_no_adc_bits() -> None:

@@ -86,8 +86,8 @@ class Comparison:
         name, outcome = next(iter(self.outcomes.items()))
         noise = f", noise {outcome.noise_name}" if outcome.noise_name else ""
         return (
-            f"on {outcome.program.chip.name}{noise}, {outcome.n_inputs:,} images; by slice: the most significant "
-            f"first; behind each figure: the difference to {name}, or what is left of it"
+            f"on {outcome.program.chip.name}{noise}, {outcome.n_inputs:,} images; by slice: 0, the least "
+            f"significant, first; behind each figure: the difference to {name}, or what is left of it"
         )
 
     def __str__(self) -> str:
@@ -102,8 +102,8 @@ class Comparison:
 
 
 def in_words(by_slice: list[float]) -> str:
-    """Values by slice, the most significant first: bits as they are, shares in percent."""
-    return "/".join(str(v) if isinstance(v, int) else f"{100 * v:.3g}" for v in reversed(by_slice))
+    """Values by slice, the least significant first: bits as they are, shares in percent."""
+    return "/".join(str(v) if isinstance(v, int) else f"{100 * v:.3g}" for v in by_slice)
 
 
 def _percent(value: float) -> str:
