@@ -74,7 +74,8 @@ def load_yaml(path: str | Path) -> Document:
     if found:
         raise ConfigError(found)
     if not isinstance(data, dict):
-        raise ConfigError(f"{path}:1: must be a mapping (lines of `key: value`); see the files of hw_configs")
+        got = "nothing" if data is None else f"a {type(data).__name__}"
+        raise ConfigError(f"{path}:1: must be a mapping, got {got}; write lines of `key: value`")
     return Document(str(path), data, lines)
 
 

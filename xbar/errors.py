@@ -43,3 +43,7 @@ class ConvergenceError(XbarError):
 
 class TrainingError(XbarError):
     """A training method does not suit the model, or a training cannot go on."""
+
+
+class LayerError(TrainingError):
+    """A method is given layers that it does not find or cannot treat; that does not depend on what they learned."""

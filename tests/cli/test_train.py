@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from xbar import from_torch
+import hw_configs
+from xbar import datasets, from_torch
 
 RECIPE = """model: mlp-64-16-10
 data: digits
@@ -57,6 +59,71 @@ def test_another_recipe_in_the_same_folder_is_told(xbar, recipe: Path, tmp_path:
     assert "is of another training (different methods)" in " ".join(err.split())
 
 
+def test_another_chip_in_a_file_of_the_same_name_is_told(xbar, recipe: Path, tmp_path: Path) -> None:
+    chip = tmp_path / "chip.yaml"
+    text = (Path(hw_configs.__file__).parent / "isaac_isca_2016.yaml").read_text()
+    chip.write_text(text)
+    recipe.write_text(RECIPE.replace("kind: l1, strength: 0.1", f"kind: quantization_aware, chip: {chip}"))
+    assert xbar("train", recipe, "--out", tmp_path / "out")[0] == 0
+    chip.write_text(text.replace("weight_bits: 16", "weight_bits: 2"))
+    assert chip.read_text() != text
+    code, _, err = xbar("train", recipe, "--out", tmp_path / "out")
+    assert code == 2
+    assert "is of another training (different methods)" in " ".join(err.split())
+
+
+def test_images_to_judge_by_are_not_learned_from(xbar, recipe: Path, tmp_path: Path) -> None:
+    test = datasets.load("digits", "test")
+    np.savez(tmp_path / "own.npz", images=test.images, labels=test.labels)
+    code, _, err = xbar("train", recipe, "--out", tmp_path / "out", "--data", f"npz:{tmp_path / 'own.npz'}")
+    assert code == 2
+    assert "add train_images and train_labels" in " ".join(err.split())
+
+
+OWN = """import torch
+
+class Wanting(torch.nn.Module):
+    def __init__(self, size):
+        super().__init__()
+
+class Looking(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+
+    def forward(self, x):
+        y = super().forward(x)
+        return y if y.sum() > 0 else -y
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("own_nets:Wanting", "model: own_nets:Wanting cannot be made without arguments (TypeError"),
+        ("own_nets:Looking", "model: torch.export cannot trace it"),
+        ("broken_nets:Any", "cannot import broken_nets (division by zero)"),
+    ],
+)
+def test_a_network_of_ones_own_that_cannot_be_used_is_told_first(
+    xbar, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, told: str
+) -> None:
+    (tmp_path / "own_nets.py").write_text(OWN)
+    (tmp_path / "broken_nets.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    code, out, err = xbar("train", recipe, "--out", tmp_path / "out", "--set", f"model={model}")
+    assert code == 2
+    assert told in " ".join(err.split())
+    assert "epoch" not in out
+
+
+def test_a_result_that_cannot_be_written_is_told_first(xbar, recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "training.json").mkdir(parents=True)
+    code, out, err = xbar("train", recipe, "--out", tmp_path / "out")
+    assert code == 2
+    assert "training.json cannot be written (Is a directory)" in " ".join(err.split())
+    assert "epoch" not in out
+
+
 def test_a_training_that_is_done_only_tells_its_result_again(xbar, recipe: Path, tmp_path: Path) -> None:
     assert xbar("train", recipe, "--out", tmp_path)[0] == 0
     before = json.loads((tmp_path / "training.json").read_text())
@@ -78,9 +145,10 @@ def test_without_a_recipe_it_lists_them(xbar) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["nothing"], "recipe: must be a known recipe or a .yaml file, got nothing"),
         (["{recipe}"], "--out: a training needs a folder"),
         (["nothing", "--out", "{folder}"], "recipe: must be a known recipe or a .yaml file, got nothing"),
-        (["{recipe}", "--out", "{recipe}"], "cannot be made"),
+        (["{recipe}", "--out", "{recipe}"], "cannot be written (File exists)"),
         (["{recipe}", "--out", "{folder}", "--set", "batch=0"], "--set batch"),
         (["{recipe}", "--out", "{folder}", "--data", "mnist:/nowhere"], "/nowhere does not exist"),
         (["{recipe}", "--out", "{folder}", "--set", "stages.1.attach=[gone]"], "must be one of the methods (sparse)"),

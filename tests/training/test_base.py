@@ -12,11 +12,15 @@ from torch.nn.utils import parametrizations, parametrize
 from torch.optim import SGD, Optimizer
 
 from mapping.unroll import unroll
-from xbar.errors import TrainingError
+from xbar.errors import LayerError, TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.network import Precision
 from xbar.quantization import quantize
 from xbar.training.base import Method, Together, Treated, find_layers
+from xbar.training.group_lasso import GroupLasso
+from xbar.training.l1 import L1
+from xbar.training.one_level import OneLevel
+from xbar.training.rank_clipping import RankClipping
 
 
 def _find(model: nn.Module, **choice: Any) -> tuple[Treated, ...]:
@@ -79,6 +83,22 @@ def test_what_cannot_be_treated_is_an_error(model: nn.Module, choice: dict[str, 
         find_layers("Test", model, optimizer, **choice)
 
 
+class Positioned(nn.Module):
+    """As every vision transformer, with weights of its own beside its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.zeros(8, 8))
+        self.classes = nn.Linear(64, 10)
+
+
+def test_weights_of_the_model_itself_can_be_left_alone() -> None:
+    with pytest.raises(TrainingError, match=r"the model itself \(Positioned\) has weights .* with skip=\[''\]"):
+        _find(Positioned())
+    assert [t.name for t in _find(Positioned(), skip=[""])] == ["classes"]
+    assert [t.name for t in _find(nn.Linear(2, 2), layers=[""])] == [""]
+
+
 def test_a_name_for_a_list_of_names_is_an_error() -> None:
     model = nn.Sequential(*(nn.Linear(2, 2) for _ in range(11)))
     optimizer = SGD(model.parameters(), 0.1)
@@ -137,3 +157,23 @@ def test_methods_together_are_a_method() -> None:
     assert [part.steps for part in other.methods] == [1, 1]
     with pytest.raises(TrainingError, match="at least one"):
         Together()
+
+
+def test_a_method_does_not_work_on_weights_that_another_replaced() -> None:
+    model = MLP()
+    together = Together(_Adds(1.0), RankClipping(skip=["5"]))
+    with pytest.raises(TrainingError, match=r"_Adds: works on weights of 1, 3 that the optimizer has no more"):
+        together.attach(model, SGD(model.parameters(), 0.1))
+
+
+def test_only_penalties_act_on_ranks_that_fall() -> None:
+    model = MLP()
+    optimizer, ranks = SGD(model.parameters(), 0.1), RankClipping(eps=0.5, skip=["5"])
+    Together(ranks, L1(1.0), GroupLasso(1.0)).attach(model, optimizer)
+    with pytest.raises(LayerError) as caught:
+        OneLevel(1e-3).attach(model, optimizer)
+    assert [p.split(" its rank")[0] for p in caught.value.problems] == [
+        f"OneLevel: layer {name}:" for name in ("1.u", "1.v", "3.u", "3.v")
+    ]
+    ranks.finish()
+    OneLevel(1e-3).attach(model, optimizer)

@@ -11,6 +11,7 @@ from torch import nn
 from xbar.demo.models import MLP, CaffeConvNet
 from xbar.errors import ConfigError, TrainingError
 from xbar.hardware import load_chip
+from xbar.noise import load_noise
 from xbar.training.adc_aware import AdcAware
 from xbar.training.admm import Admm
 from xbar.training.base import Method
@@ -57,7 +58,7 @@ def test_a_chip_is_a_name_or_a_name_with_settings() -> None:
     built = method({"kind": "adc_aware", "chip": {"name": "isaac_isca_2016", "adc.bits": 5}})
     assert isinstance(built, AdcAware)
     assert built.chip.adc_bits == (5,) * 8
-    with pytest.raises(ConfigError, match=r"adc\.bitz"):
+    with pytest.raises(ConfigError, match=r"^chip isaac_isca_2016: adc\.bitz: "):
         method({"kind": "adc_aware", "chip": {"name": "isaac_isca_2016", "adc.bitz": 5}})
     with pytest.raises(TrainingError, match=r"chip: must be a name or .*, got 3"):
         method({"kind": "adc_aware", "chip": 3})
@@ -67,6 +68,11 @@ def test_levels_are_those_of_a_chips_device() -> None:
     built = method({"kind": "admm", "levels": {"chip": "generic_1t1r", "weight_bits": 5, "baseline": "kept"}})
     assert isinstance(built, Admm)
     assert built.levels == device_levels(load_chip("generic_1t1r").device, 5, baseline="kept")
+    drawn = {"chip": "generic_1t1r", "weight_bits": 5, "noise": "reram_wan_2022"}
+    noisy = method({"kind": "admm", "levels": drawn})
+    assert isinstance(noisy, Admm)
+    device, noise = load_chip("generic_1t1r").device, load_noise("reram_wan_2022")
+    assert noisy.levels == device_levels(device, 5, noise=noise) != built.levels
     with pytest.raises(TrainingError, match="levels: has no argument bits; its arguments are chip, weight_bits"):
         method({"kind": "admm", "levels": {"chip": "generic_1t1r", "bits": 5}})
     with pytest.raises(TrainingError, match="chip: must be a name or"):
@@ -76,12 +82,17 @@ def test_levels_are_those_of_a_chips_device() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"kind": "l1", "strength": "ten"}, "L1: strength: should be a valid number, got 'ten'"),
-        ({"kind": "l1", "strength": None}, "L1: strength: should be a valid number, got None"),
-        ({"kind": "rank_clipping", "eps": "small"}, "RankClipping: eps: should be a valid number"),
-        ({"kind": "pruning", "threshold": "much"}, "MagnitudePruning: threshold: should be a valid number"),
-        ({"kind": "admm", "prune": "half"}, "Admm: prune: .*should be a valid number, got 'half'"),
+        ({"kind": "l1", "strength": "ten"}, r"L1: strength: must be float \(should be a valid number\), got 'ten'"),
+        ({"kind": "l1", "strength": None}, r"L1: strength: must be float \(should be a valid number\), got None"),
+        ({"kind": "rank_clipping", "eps": "small"}, "RankClipping: eps: must be float"),
+        (
+            {"kind": "pruning", "threshold": "much"},
+            r"MagnitudePruning: threshold: must be float \| None \(should be a valid number",
+        ),
+        ({"kind": "admm", "prune": "half"}, "Admm: prune: must be .*should be a valid number.*got 'half'"),
         ({"kind": "admm", "levels": 5}, "Admm: levels: "),
+        ({"kind": "admm", "levels": {"chip": "generic_1t1r", "weight_bits": "x"}}, "levels: weight_bits: must be int"),
+        ({"kind": "admm", "levels": {"chip": "generic_1t1r", "measured_S": "abc"}}, "levels: measured_S: must be "),
         ({"kind": "group_lasso", "strength": 1.0, "structures": 5}, "GroupLasso: structures: "),
         ({"kind": "l1", "strength": 1.0, "skip": "fc1"}, "L1: skip: .*got 'fc1'"),
         ({"kind": "l1", "strength": 1.0, "skip": 3}, "L1: skip: .*got 3"),

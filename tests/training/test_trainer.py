@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from xbar.errors import OutputError, TrainingError
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.bit_slice_l1 import BitSliceL1
 from xbar.training.pruning import MagnitudePruning
+from xbar.training.rank_clipping import RankClipping
 from xbar.training.stages import Stage
 from xbar.training.trainer import CHECKPOINT, Data, Epoch, Training, accuracy, zero_share
 
@@ -155,20 +158,31 @@ def test_a_method_that_looks_at_weights_when_attached_goes_on_as_well(data: Data
     assert torch.equal(_weights(resumed), _weights(whole))
 
 
-def test_a_last_batch_of_one_image_is_told_where_batch_norm_cannot_take_it(data: Data) -> None:
-    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, 10))
-    batch = len(data.images) - 1
-    training = Training(model, SGD(model.parameters(), 0.1), {}, [Stage(1, 0.1)], batch=batch)
-    with pytest.raises(
-        TrainingError, match=f"batch: {batch} leaves one of {batch + 1} images .*Expected more than 1 value"
-    ):
+def test_masks_go_on_after_weights_fell_below_their_threshold(data: Data, tmp_path: Path) -> None:
+    """A method is attached anew to what it found, not to what became of that."""
+
+    def pruned() -> Training:
+        torch.manual_seed(1)
+        model = MLP((64, 24, 10))
+        stages = [Stage(1, 0.1, attach=("masks",)), Stage(3, 0.05, attach=("decay",))]
+        methods = {"masks": MagnitudePruning(threshold=0.1), "decay": Decay(0.5)}
+        return Training(model, SGD(model.parameters(), 0.1, momentum=0.9), methods, stages)
+
+    whole = pruned()
+    history = whole.run(data, tmp_path)
+    assert max(float(p.detach().abs().max()) for p in whole.model.parameters() if p.dim() == 2) < 0.1
+    resumed = pruned()
+    assert resumed.run(data, tmp_path) == history
+    assert torch.equal(_weights(resumed), _weights(whole))
+
+
+def test_a_method_whose_weights_are_gone_is_told(data: Data) -> None:
+    model = MLP((64, 24, 10))
+    methods = {"masks": MagnitudePruning(fraction=0.5), "ranks": RankClipping(skip=["3"])}
+    stages = [Stage(1, 0.1, attach=("masks",)), Stage(1, 0.1, attach=("ranks",))]
+    training = Training(model, SGD(model.parameters(), 0.1), methods, stages)
+    with pytest.raises(TrainingError, match=r"stage 2: masks: works on weights of 1 that the optimizer has no more"):
         training.run(data)
-
-
-def test_a_last_batch_of_one_image_is_enough_for_batch_norm_of_whole_images(data: Data) -> None:
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(72, 10))
-    training = Training(model, SGD(model.parameters(), 0.1), {}, [Stage(1, 0.1)], batch=len(data.images) - 1)
-    assert len(training.run(data)) == 1
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_epoch(data: Data, tmp_path: Path) -> None:
@@ -214,7 +228,10 @@ def test_a_checkpoint_of_another_training_or_none_at_all_is_refused(data: Data, 
     with pytest.raises(TrainingError, match=r"different optimizer\)"):
         other.run(data, tmp_path)
     (tmp_path / CHECKPOINT).write_bytes(b"nothing")
-    with pytest.raises(TrainingError, match="is no checkpoint"):
+    with pytest.raises(TrainingError, match="is no checkpoint of a training; remove it"):
+        _training(STAGES[:1]).run(data, tmp_path)
+    torch.save([1], tmp_path / CHECKPOINT)
+    with pytest.raises(TrainingError, match="is no checkpoint of a training; remove it"):
         _training(STAGES[:1]).run(data, tmp_path)
 
 
@@ -222,6 +239,19 @@ def test_a_folder_that_cannot_be_written_is_told(data: Data, tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         _training(STAGES[:1]).run(data, tmp_path / "file")
+
+
+def test_a_disk_that_is_full_is_told(data: Data, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"checkpoint\.pt: cannot be written \(no space, or no right to write\)"):
+            _training(STAGES[:1]).run(data, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not list(tmp_path.iterdir())
 
 
 def test_everything_wrong_with_stages_is_told_at_once() -> None:
@@ -268,12 +298,3 @@ def test_the_share_of_zeros_counts_weights_only() -> None:
         model[0].bias.zero_()
     assert zero_share(model) == 0.25
     assert zero_share(nn.ReLU()) == 0
-
-
-@pytest.mark.parametrize("model", [MLP((16, 10)), MLP((64, 9)), nn.Flatten(0)])
-def test_a_model_that_does_not_suit_the_data_is_told_before_anything_runs(data: Data, model: nn.Module) -> None:
-    optimizer = SGD([nn.Parameter(torch.zeros(1))], 0.1)
-    with pytest.raises(
-        TrainingError, match=r"model: (cannot take images of \[1, 8, 8\]|must give one number for each of 10)"
-    ):
-        Training(model, optimizer, {}, [Stage(1, 0.1)]).run(data)

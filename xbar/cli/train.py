@@ -60,23 +60,26 @@ def train(
         for name in list_recipes():
             out.print(f"{name}: {load_recipe(name).citation}", highlight=False, soft_wrap=True)
         return
-    if folder is None:
-        raise XbarError("--out: a training needs a folder for checkpoint and model; add for example --out runs/mine")
     changes = dict(settings_of(set_ or []))
     changes |= {} if data is None else {"data": data}
     changes |= {} if seed is None else {"seed": str(seed)}
-    _train(load_recipe(recipe, changes), folder)
+    loaded = load_recipe(recipe, changes)
+    if folder is None:
+        raise XbarError("--out: a training needs a folder for checkpoint and model; add for example --out runs/mine")
+    _train(loaded, folder)
 
 
 def _train(recipe: Recipe, folder: Path) -> None:
-    from xbar.demo.train import write
+    from xbar.demo.train import check_exportable, write
+    from xbar.training.dry_run import try_model
     from xbar.training.trainer import accuracy, zero_share
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"--out: {folder} cannot be made ({error.strerror}); choose another folder") from error
+    model, record = folder / "model.pt2", folder / "training.json"
+    _check_writable(folder, model, record)
     data, training = recipe.load_data(), recipe.training()
+    try_model(training.model, data, recipe.batch, recipe.augment)
+    if ":" in recipe.model:  # of the user's own
+        check_exportable(training.model, data.test_images[:2])
     start, n_epochs = time.perf_counter(), sum(stage.epochs for stage in recipe.stages)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:
@@ -89,7 +92,6 @@ def _train(recipe: Recipe, folder: Path) -> None:
 
         history = training.run(data, folder, told)
     score = accuracy(training.model, data.test_images, data.test_labels)
-    model, record = folder / "model.pt2", folder / "training.json"
     ranges = {name: value for m in training.methods.values() for name, value in m.input_ranges.items()}
     write(training.model.eval(), data.test_images[:2], str(model), ranges)
     figures = {
@@ -101,7 +103,23 @@ def _train(recipe: Recipe, folder: Path) -> None:
         "seconds": round(time.perf_counter() - start, 1),
     }
     record.write_text(json.dumps(figures, indent=1) + "\n")
-    out.print(f"accuracy {score:.2%}, {figures['zeros']:.1%} of the weights are 0; {model}, {record}", highlight=False)
+    out.print(
+        f"accuracy in float32 {score:.2%}, {figures['zeros']:.1%} of the weights are 0; {model}, {record}",
+        highlight=False,
+    )
+
+
+def _check_writable(folder: Path, *files: Path) -> None:
+    """OutputError where the results of hours could not be written in the end."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            file.open("ab").close()
+            if not file.stat().st_size:
+                file.unlink()
+    except OSError as error:
+        where = error.filename or folder
+        raise OutputError(f"--out: {where} cannot be written ({error.strerror}); choose another folder") from error
 
 
 def _line(epoch: Epoch) -> str:

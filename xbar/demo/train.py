@@ -15,7 +15,7 @@ from torch import nn
 
 from xbar import datasets
 from xbar.demo.models import CHECKPOINT, DigitsCnn, LeNet5, accuracy
-from xbar.errors import OutputError, XbarError
+from xbar.errors import ModelError, OutputError, XbarError
 from xbar.pt2 import save_exported
 
 
@@ -77,8 +77,7 @@ def write(
     """The model as a .pt2 archive at `out`; without `out`, the demo's weights into the package."""
     try:
         if out is not None:
-            batch = torch.export.Dim("batch", min=1)
-            save_exported(torch.export.export(model, (example,), dynamic_shapes=({0: batch},)), out, input_ranges)
+            save_exported(_exported(model, example), out, input_ranges)
         elif isinstance(model, DigitsCnn):
             from safetensors.torch import save_file
 
@@ -87,6 +86,24 @@ def write(
             raise OutputError("out: this model needs a file to be written to, got none; add for example lenet5.pt2")
     except (OSError, RuntimeError) as error:
         raise OutputError(f"{out or CHECKPOINT}: cannot be written ({error})") from error
+
+
+def check_exportable(model: nn.Module, example: torch.Tensor) -> None:
+    """ModelError where `write` could not make an archive of the model; the model stays as it was."""
+    was_training = model.training
+    try:
+        _exported(model.eval(), example)
+    except Exception as error:  # torch.export has as many errors as it has passes
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ModelError(
+            f"model: torch.export cannot trace it ({reason}); forward must not depend on the values of its inputs"
+        ) from error
+    finally:
+        model.train(was_training)
+
+
+def _exported(model: nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:
+    return torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
 
 
 if __name__ == "__main__":

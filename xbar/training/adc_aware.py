@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, final
 
@@ -23,9 +24,9 @@ from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 import mapping
-from xbar.errors import TrainingError
+from xbar.errors import LayerError, TrainingError
 from xbar.frontends.torch_module import from_torch
-from xbar.hardware import Chip
+from xbar.hardware import Chip, load_chip
 from xbar.network import Network, QuantizedLayer, QuantizedNetwork
 from xbar.program import Program
 from xbar.sim import simulate
@@ -41,9 +42,9 @@ _DATA = ("max", "percentile", "mse")
 class AdcAware(Method):
     """Quantization-aware training in which column sums go through the chip's ADCs; for fine-tuning.
 
-    chip: precision, encoding, crossbars and ADCs are simulated as `xbar.simulate` does, without the effects of the
-        chip's noise, which belong to `NoiseAware`. ADCs in clip mode, or with a full scale that the cells give
-        (worst_case).
+    chip: or its name or file; precision, encoding, crossbars and ADCs are simulated as `xbar.simulate` does, without
+        the effects of the chip's noise, which belong to `NoiseAware`. ADCs in clip mode, or with a full scale that the
+        cells give (worst_case).
     strength: of the penalty, strength * sum over layers of the mean over conversions of max(0, y - top) / top, with y
         the column sum and top the largest that its ADC tells.
     In training, layers whose column sums cannot exceed the ADCs whatever the weights cost nothing beyond quantization;
@@ -57,8 +58,9 @@ class AdcAware(Method):
     """
 
     def __init__(
-        self, chip: Chip, *, strength: float = 0.0, layers: Sequence[str] | None = None, skip: Sequence[str] = ()
+        self, chip: Chip | str, *, strength: float = 0.0, layers: Sequence[str] | None = None, skip: Sequence[str] = ()
     ) -> None:
+        chip = load_chip(chip) if isinstance(chip, str) else chip
         problems = []
         if not 0 <= strength < math.inf:
             problems.append(f"AdcAware: strength: must be a finite number from 0, got {strength}; 1 is usual")
@@ -91,10 +93,8 @@ class AdcAware(Method):
         for layer in find_layers("AdcAware", model, optimizer, self._layers, self._skip):
             _check_alone(layer.name, layer.module, 0)
         plain = {id(m): copy.deepcopy(m) for m in model.modules() if not list(m.children())}
-        try:
+        with _by_its_name():
             self._quantized.attach(model, optimizer)
-        except TrainingError as error:
-            raise TrainingError(p.replace("QuantizationAware", "AdcAware", 1) for p in error.problems) from error
         names = {id(module): name for name, module in model.named_modules()}
         for layer in self.treated:
             for module in sharing(model, layer):
@@ -114,7 +114,8 @@ class AdcAware(Method):
     def after_step(self) -> None:
         """Keep the ranges above 0, and forget passes whose penalty nobody asked for."""
         self._excess.clear()
-        self._quantized.after_step()
+        with _by_its_name():
+            self._quantized.after_step()
 
     def finish(self) -> None:
         """Leave the plain float weights, of which `xbar.quantize` makes the integers that were trained."""
@@ -132,11 +133,20 @@ class AdcAware(Method):
         self._quantized.load_state_dict(state)
 
 
+@contextmanager
+def _by_its_name() -> Iterator[None]:
+    """Users meet this method only."""
+    try:
+        yield
+    except TrainingError as error:
+        raise type(error)(p.replace("QuantizationAware", "AdcAware", 1) for p in error.problems) from error
+
+
 def _check_alone(name: str, module: nn.Module, n_expected: int) -> None:
     """The crossbars are programmed with the plain weights: `n_expected` is how many changes of them are our own."""
     n_changes = len(module.parametrizations["weight"]) if parametrize.is_parametrized(module, "weight") else 0  # type: ignore[index]
     if n_changes > n_expected:
-        raise TrainingError(
+        raise LayerError(
             f"AdcAware: layer {name}: must be trained with its plain weights, got some that another method or "
             f"parametrization changes; finish it before, or leave the layer alone with skip=['{name}']"
         )

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from xbar.errors import TrainingError
+from xbar.errors import LayerError, TrainingError
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.levels import Levels
 from xbar.training.masks import Mask, masks_from_state, masks_state
@@ -167,7 +167,7 @@ class Admm(Method):
         problems = self._unknown([t.name for t in found])
         made = [self._layer(treated, problems) for treated in found]
         if problems:
-            raise TrainingError(problems)
+            raise LayerError(problems)
         self._layers = tuple(layer for layer in made if layer.tile is not None or self.levels is not None)
         self._optimizer, self._step, self._mapped = optimizer, 0, False
         for layer in self._layers:

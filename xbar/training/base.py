@@ -17,7 +17,7 @@ treat is an error. Nothing is left out in silence.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
-from xbar.errors import TrainingError
+from xbar.errors import LayerError, TrainingError
 
 MATRIX_MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+RANK_FALLS = "_rank_falls"  # attribute of weights whose shape rank clipping still changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +115,7 @@ class Together(Method):
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         for method in self.methods:
             method.attach(model, optimizer)
+        check_present({type(method).__name__: method for method in self.methods}, optimizer)
 
     def penalty(self) -> Tensor:
         return torch.stack([method.penalty() for method in self.methods]).sum()
@@ -134,18 +136,40 @@ class Together(Method):
             method.load_state_dict(state[str(i)])
 
 
+def check_present(methods: Mapping[str, Method], optimizer: Optimizer) -> None:
+    """Raises LayerError where a method, by its name, treats weights that another one has replaced since."""
+    optimized = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    problems = []
+    for who, method in methods.items():
+        gone = [t.name for t in method.treated if id(t.parameter) not in optimized]
+        if gone:
+            problems.append(
+                f"{who}: works on weights of {', '.join(gone)} that the optimizer has no more, since another method "
+                "replaced them; finish it before rank clipping is attached, or attach it when that is finished"
+            )
+    if problems:
+        raise LayerError(problems)
+
+
 def find_layers(
-    who: str, model: nn.Module, optimizer: Optimizer, layers: Sequence[str] | None = None, skip: Sequence[str] = ()
+    who: str,
+    model: nn.Module,
+    optimizer: Optimizer,
+    layers: Sequence[str] | None = None,
+    skip: Sequence[str] = (),
+    *,
+    falling_ranks: bool = False,
 ) -> tuple[Treated, ...]:
     """The layers that a method treats: those named in `layers`, or every linear layer and convolution, less `skip`.
 
-    who: the method, for errors. Weights that several modules share are treated once. Raises TrainingError with every
-    problem: an unknown name, a layer with weights of another kind, weights that the optimizer lacks, none at all.
+    who: the method, for errors. Weights that several modules share are treated once. falling_ranks: the method works
+    on weights whose shape `RankClipping` still changes; one that projects or shows weights does not. Raises LayerError
+    with every problem: an unknown name, a layer with weights of another kind, weights that the optimizer lacks, none.
     """
     found, problems = [], []
     for argument, names in (("layers", layers), ("skip", skip)):
         if isinstance(names, str) or not (names is None or all(isinstance(name, str) for name in names)):
-            raise TrainingError(f"{who}: {argument}: must be a list of names of layers, got {names!r}; write ['fc1']")
+            raise LayerError(f"{who}: {argument}: must be a list of names of layers, got {names!r}; write ['fc1']")
     modules = dict(model.named_modules())
     for asked in (*(layers or ()), *skip):
         if asked not in modules:
@@ -157,13 +181,19 @@ def find_layers(
         if not wanted or _is_below(name, skip):
             continue
         if parameter is None:
+            where = f"layer {name}" if name else "the model itself"
             problems.append(
-                f"{who}: layer {name} ({type(module).__name__}) has weights that it cannot treat, only linear layers "
+                f"{who}: {where} ({type(module).__name__}) has weights that it cannot treat, only linear layers "
                 f"and convolutions; leave it alone with skip=['{name}']"
             )
         elif id(parameter) not in seen:
             seen.add(id(parameter))
             found.append(Treated(name, module, parameter))
+            if getattr(parameter, RANK_FALLS, False) and not falling_ranks:
+                problems.append(
+                    f"{who}: layer {name}: its rank still falls, and the weights must keep their shape; finish rank "
+                    f"clipping before {who} is attached"
+                )
             if id(parameter) not in optimized:
                 problems.append(
                     f"{who}: layer {name}: the optimizer does not have its weights; make the optimizer from them "
@@ -175,7 +205,7 @@ def find_layers(
     if not found and not problems:
         problems.append(f"{who}: at least one linear layer or convolution is needed, got none")
     if problems:
-        raise TrainingError(problems)
+        raise LayerError(problems)
     return tuple(found)
 
 
@@ -198,5 +228,5 @@ def _matrix_names(model: nn.Module) -> list[str]:
 
 
 def _is_below(name: str, parents: Sequence[str]) -> bool:
-    """Whether a module is one of `parents` or within one."""
-    return any(name == parent or name.startswith(f"{parent}.") or parent == "" for parent in parents)
+    """Whether a module is one of `parents` or within one; '' is the model's own weights."""
+    return any(name == parent or name.startswith(f"{parent}.") for parent in parents)

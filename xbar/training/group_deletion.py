@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from xbar.errors import TrainingError
+from xbar.errors import LayerError, TrainingError
 from xbar.hardware import Chip, load_chip
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.masks import Mask, masks_from_state, masks_state
@@ -123,11 +123,11 @@ class GroupDeletion(Method):
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         self._model, self._optimizer = model, optimizer
-        self._found = find_layers("GroupDeletion", model, optimizer, self.layers, self.skip)
+        self._found = find_layers("GroupDeletion", model, optimizer, self.layers, self.skip, falling_ranks=True)
         self._masks = None
         if not self.treated:
             rows, cols = self.crossbar
-            raise TrainingError(
+            raise LayerError(
                 f"GroupDeletion: at least one matrix must be larger than a crossbar of {rows} x {cols} weights, got "
                 + ", ".join("{} ({} x {})".format(t.name, *t.matrix().shape[1:]) for t in self._found)
                 + "; there are no wires to delete, use smaller crossbars or leave this method out"

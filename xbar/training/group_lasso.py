@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from xbar.errors import TrainingError
+from xbar.errors import LayerError, TrainingError
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.structures import Crossbar, Tile, misfits, structure_problems, sum_of_norms, tile_of
 
@@ -62,10 +62,10 @@ class GroupLasso(Method):
         return self._found
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
-        found = find_layers("GroupLasso", model, optimizer, self._layers, self._skip)
+        found = find_layers("GroupLasso", model, optimizer, self._layers, self._skip, falling_ranks=True)
         problems = misfits("GroupLasso", self.structures, found)
         if problems:
-            raise TrainingError(problems)
+            raise LayerError(problems)
         self._found = found
 
     def penalty(self) -> Tensor:

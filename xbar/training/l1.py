@@ -33,7 +33,7 @@ class L1(Method):
         return self._found
 
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
-        self._found = find_layers("L1", model, optimizer, self._layers, self._skip)
+        self._found = find_layers("L1", model, optimizer, self._layers, self._skip, falling_ranks=True)
 
     def penalty(self) -> Tensor:
         if not self._found:

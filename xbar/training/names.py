@@ -6,15 +6,16 @@ import difflib
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from xbar.demo.models import MLP, CaffeConvNet, CaffeLeNet, DigitsCnn, LeNet5, ResNet20
-from xbar.errors import TrainingError
+from xbar.errors import ConfigError, TrainingError
 from xbar.hardware import Chip, load_chip
+from xbar.noise import load_noise
 from xbar.training.base import Method, Together
 from xbar.training.levels import Levels, device_levels
 
@@ -77,19 +78,32 @@ def method(arguments: Mapping[str, Any]) -> Method:
     if found:
         raise TrainingError(sorted(found))
     values = {name: _value(name, value) for name, value in given.items()}
-    wrong = _wrong_types(cls, values)
+    wrong = _wrong_types(cls.__name__, cls.__init__, values)
     if wrong:
         raise TrainingError(wrong)
     made: Method = cls(**values)
     return made
 
 
-def _wrong_types(cls: Any, values: Mapping[str, Any]) -> list[str]:
+def contents(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a method with what their files hold: two are the same method only if these are equal."""
+    held = dict(arguments)
+    if held.get("chip") is not None:
+        held["chip"] = _chip(held["chip"]).model_dump(mode="json")
+    if isinstance(held.get("noise"), str):
+        held["noise"] = load_noise(held["noise"]).model_dump(mode="json")
+    if isinstance(held.get("levels"), Mapping):
+        held["levels"] = contents(held["levels"])
+    return held
+
+
+def _wrong_types(who: str, function: Callable[..., Any], values: Mapping[str, Any]) -> list[str]:
     """What is no value of the type that an argument is annotated with."""
     try:
-        hints = get_type_hints(cls.__init__)
+        hints = get_type_hints(function)
     except NameError:  # a method of the user's, with names that only its type checker imports
         return []
+    written = inspect.signature(function).parameters
     found = []
     for name, value in values.items():
         one: Any = tuple[hints.get(name, Any)]  # type: ignore[misc]  # pydantic takes no config for a lone model
@@ -98,7 +112,9 @@ def _wrong_types(cls: Any, values: Mapping[str, Any]) -> list[str]:
             adapter.validate_python((value,))
         except ValidationError as error:
             reasons = dict.fromkeys(e["msg"].removeprefix("Input ") for e in error.errors())
-            found.append(f"{cls.__name__}: {name}: {' or '.join(reasons)}, got {value!r}")
+            wanted = written[name].annotation
+            wanted = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", wanted)
+            found.append(f"{who}: {name}: must be {wanted} ({' or '.join(reasons)}), got {value!r}")
     return found
 
 
@@ -116,7 +132,10 @@ def _chip(named: Any) -> Chip:
     name = settings.pop("name", None)
     if not isinstance(name, str):
         raise TrainingError(f"chip: must be a name or {{name: isaac_isca_2016, adc.bits: 6}}, got {named}")
-    return load_chip(name, settings)
+    try:
+        return load_chip(name, settings)
+    except ConfigError as error:  # whose settings were not given by --set here
+        raise ConfigError(p.replace("--set ", f"chip {name}: ", 1) for p in error.problems) from error
 
 
 def _levels(arguments: dict[str, Any]) -> Levels:
@@ -125,6 +144,11 @@ def _levels(arguments: dict[str, Any]) -> Levels:
     unknown = [name for name in arguments if name not in known]
     if unknown:
         raise TrainingError(f"levels: has no argument {', '.join(unknown)}; its arguments are chip, {', '.join(known)}")
+    if isinstance(arguments.get("noise"), str):
+        arguments["noise"] = load_noise(arguments["noise"])
+    wrong = _wrong_types("levels", device_levels, arguments)
+    if wrong:
+        raise TrainingError(wrong)
     return device_levels(chip.device, **arguments)
 
 
@@ -142,7 +166,7 @@ def _of_module(name: str, family: type) -> Any:
     module_name, _, class_name = name.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name, None)
-    except (ImportError, SyntaxError, TypeError, ValueError) as error:
+    except Exception as error:  # whatever a module of the user's raises when it is imported
         raise ValueError(f"cannot import {module_name} ({error}); install it, or put it on PYTHONPATH") from error
     if not (inspect.isclass(found) and issubclass(found, family) and not inspect.isabstract(found)):
         raise ValueError(f"{module_name} has no class {class_name} that is a {family.__module__}.{family.__name__}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from xbar.errors import TrainingError
+from xbar.errors import LayerError, TrainingError
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.masks import Mask, masks_from_state, masks_state
 from xbar.training.structures import (
@@ -72,7 +72,7 @@ class MagnitudePruning(Method):
         found = find_layers("MagnitudePruning", model, optimizer, self._layers, self._skip)
         problems = misfits("MagnitudePruning", [self.structure], found)
         if problems:
-            raise TrainingError(problems)
+            raise LayerError(problems)
         self._found, self._optimizer = found, optimizer
         self.prune()
 

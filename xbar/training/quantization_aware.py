@@ -25,7 +25,7 @@ from torch.autograd import Function
 from torch.optim import Optimizer
 
 from xbar.errors import TrainingError
-from xbar.hardware import Chip
+from xbar.hardware import Chip, load_chip
 from xbar.network import Precision
 from xbar.quantization.calibration import Observed
 from xbar.quantization.network import calibrated_range, input_scale
@@ -48,7 +48,7 @@ _LEAST = 1e-6  # of the range that a layer began with
 class QuantizationAware(Method):
     """Trains the very integers that a chip will hold; `input_ranges` go to `xbar.quantize` with the finished model.
 
-    chip: a chip, of which only `precision` is used, or a Precision.
+    chip: a chip, its name or file, of which only `precision` is used, or a Precision.
     A layer's range begins as `precision.input_range` finds it in the first batch that it sees, signed if that batch has
     a negative value; any later one makes it signed, as it would a calibration. The ranges join the optimizer in a group
     of their own without weight decay (with its default learning rate): attach before making a schedule of it. `finish`
@@ -61,8 +61,9 @@ class QuantizationAware(Method):
     """
 
     def __init__(
-        self, chip: Chip | Precision, *, layers: Sequence[str] | None = None, skip: Sequence[str] = ()
+        self, chip: Chip | Precision | str, *, layers: Sequence[str] | None = None, skip: Sequence[str] = ()
     ) -> None:
+        chip = load_chip(chip) if isinstance(chip, str) else chip
         self._precision = chip if isinstance(chip, Precision) else chip.precision
         self._layers, self._skip = layers, tuple(skip)
         self._treated: tuple[Treated, ...] = ()
@@ -109,8 +110,14 @@ class QuantizationAware(Method):
         return torch.zeros((), device=self._attached()[0].parameter.device)
 
     def after_step(self) -> None:
-        """Keep the ranges above 0."""
+        """Keep the ranges above 0. Raises TrainingError where no input of a layer was seen in the first step."""
         self._attached()
+        unseen = [name for name, found in self._inputs.items() if not found.seen]
+        if unseen:
+            raise TrainingError(
+                f"QuantizationAware: {', '.join(unseen)}: its inputs must be seen, got a step without a call "
+                f"of it (another module may read its weights); leave it alone with skip={unseen}"
+            )
         for found in self._inputs.values():
             found.keep_positive()
 
@@ -161,6 +168,7 @@ class QuantizedInput:
         self._name, self._precision = name, precision
         self.range = nn.Parameter(torch.zeros((), device=like.device, dtype=torch.float32))
         self.signed = False
+        self.seen = False  # whether the module was called
         self._began = 0.0
 
     @property
@@ -180,6 +188,7 @@ class QuantizedInput:
 
     def replace(self, _module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """A forward pre-hook."""
+        self.seen = True
         return (self.quantized(args[0]), *args[1:])
 
     def quantized(self, x: Tensor) -> Tensor:

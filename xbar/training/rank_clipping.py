@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from xbar.errors import TrainingError
-from xbar.training.base import Method, Treated, find_layers
+from xbar.errors import LayerError, TrainingError
+from xbar.training.base import RANK_FALLS, Method, Treated, find_layers
 from xbar.training.factors import Factors, factorise, replace_module, replace_parameters, unsuited
 
 
@@ -38,8 +38,8 @@ class RankClipping(Method):
     every: steps between clippings.
     layers, skip: names of layers to treat, or to leave alone; the paper leaves the classifier whole, so name it.
 
-    With other methods: attach this one first, the others then see the factors. Masks fit only ranks that no longer
-    change, so `finish` this one before a method with masks is attached.
+    With other methods: attach this one first. `L1`, `GroupLasso` and the penalty of `GroupDeletion` act on the factors
+    at once; all others need weights that keep their shape and their place, so `finish` this one before.
 
     To go on after a kill: build the model and the optimizer, attach, then load the states of method, model and
     optimizer in this order. The method's gives both the shapes that theirs have.
@@ -84,12 +84,14 @@ class RankClipping(Method):
         found = find_layers("RankClipping", model, optimizer, self.layers, self.skip)
         problems = list(unsuited("RankClipping", model, found, optimizer))
         if problems:
-            raise TrainingError(problems)
+            raise LayerError(problems)
         self._model, self._optimizer = model, optimizer
         self._factors = tuple(factorise(t) for t in found)
         for t, factors in zip(found, self._factors, strict=True):
             replace_module(model, factors.whole, factors.pair)
             replace_parameters(optimizer, [t], factors.layers)
+            for weights in (factors.u, factors.v):
+                setattr(weights, RANK_FALLS, True)
 
     def penalty(self) -> Tensor:
         """0: the loss stays as it is."""
@@ -111,7 +113,7 @@ class RankClipping(Method):
             if not f.pays:
                 f.merge()
                 self._put_back(f)
-        self._finished = True
+        self._settle()
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self._steps, "finished": self._finished, "ranks": self.ranks}
@@ -137,7 +139,15 @@ class RankClipping(Method):
             f.resize(ranks[f.name], self._optimizer)
             if state["finished"] and not self._finished and not f.pays:
                 self._put_back(f)
-        self._finished = state["finished"]
+        if state["finished"]:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Shapes no longer change."""
+        self._finished = True
+        for f in self._factors:
+            for weights in (f.u, f.v):
+                setattr(weights, RANK_FALLS, False)
 
     def _clip(self, factors: tuple[Factors, ...]) -> None:
         """Every layer to the smallest rank that eps allows."""

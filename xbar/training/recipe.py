@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -25,10 +26,10 @@ from torch.optim import SGD, Adam
 
 from xbar import datasets
 from xbar.config import Document, load_yaml, validate
-from xbar.errors import ConfigError, XbarError
+from xbar.errors import ConfigError, DataError, TrainingError, XbarError
 from xbar.settings import Settings, problems
 from xbar.training.base import Method
-from xbar.training.names import method, network
+from xbar.training.names import contents, method, network
 from xbar.training.stages import Stage, stage_problems
 from xbar.training.trainer import Data, Training
 
@@ -72,6 +73,9 @@ class AugmentSettings(Settings):
     mirror: bool = Field(False, strict=True)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        if images.dim() != 4:
+            got = list(images.shape[1:])
+            raise TrainingError(f"augment: needs images [channel, row, col], got {got}; leave it out")
         if self.shift_px:
             images = _shifted(images, self.shift_px, generator)
         if self.mirror:
@@ -122,12 +126,19 @@ class Recipe(Settings):
         return [Stage(**stage.model_dump()) for stage in self.stages]
 
     def training(self) -> Training:
-        """Network, optimizer and methods, ready to run; the first weights follow from the seed."""
+        """Network, optimizer and methods, ready to run; first weights follow from the seed. Raises TrainingError."""
         torch.manual_seed(self.seed)
-        model = network(self.model)()
+        try:
+            model = network(self.model)()
+        except Exception as error:  # whatever a class of the user's raises
+            raise TrainingError(
+                f"model: {self.model} cannot be made without arguments ({type(error).__name__}: {error}); give them "
+                "defaults, or correct the class"
+            ) from error
         optimizer = self.optimizer.build(model, self.stages[0].lr)
         methods = {name: method(arguments) for name, arguments in self.methods.items()}
-        settings = self.model_dump(mode="json", include={"model", "data", "optimizer", "augment", "methods"})
+        settings = self.model_dump(mode="json", include={"model", "data", "optimizer", "augment"})
+        settings["methods"] = {name: contents(arguments) for name, arguments in self.methods.items()}
         return Training(
             model,
             optimizer,
@@ -140,8 +151,13 @@ class Recipe(Settings):
         )
 
     def load_data(self) -> Data:
-        """All images of the recipe's data. Raises DataError."""
+        """All images of the recipe's data. Raises DataError, too where there are none to learn from but the test's."""
         train, test = datasets.load(self.data, "train"), datasets.load(self.data, "test")
+        if np.array_equal(train.images, test.images):
+            raise DataError(
+                f"data: {self.data} must have images to learn from, got only those to judge by; add train_images and "
+                "train_labels"
+            )
         return Data(*(torch.from_numpy(a) for a in (train.images, train.labels, test.images, test.labels)))
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn.utils import parametrize
 
-from xbar.errors import TrainingError
+from xbar.errors import LayerError, TrainingError
 from xbar.network import Precision
 from xbar.quantization.network import quantize_weights
 from xbar.training.base import MATRIX_MODULES, Treated
@@ -73,7 +73,7 @@ def check_norms(who: str, model: nn.Module, precision: Precision) -> None:
         return
     norms = [n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if norms:
-        raise TrainingError(
+        raise LayerError(
             f"{who}: {', '.join(norms)}: BatchNorm changes the integers of the weights before it with granularity: "
             f"{precision.granularity}, weights: {precision.weights}; fold it into them first "
             "(torch.nn.utils.fusion.fuse_conv_bn_eval), or use granularity: channel with uniform weights"

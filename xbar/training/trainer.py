@@ -10,10 +10,9 @@ history = training.run(Data(images, labels, test_images, test_labels), folder="r
 
 from __future__ import annotations
 
-import copy
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,20 +24,12 @@ from torch.optim import Optimizer
 
 from xbar.errors import OutputError, TrainingError
 from xbar.rng import generator, key
-from xbar.training.base import Method
+from xbar.training.base import Method, check_present
+from xbar.training.dry_run import Augment, Data, try_methods, try_model
 from xbar.training.stages import Stage, stage_problems
 
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Images [n, ...] and labels [n] to learn from and to judge by."""
-
-    images: Tensor
-    labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
+_KEYS = {"stage", "epoch", "history", "made_by", "finished", "found", "active", "model", "optimizer"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +71,7 @@ class Training:
         *,
         batch: int = 64,
         seed: int = 0,
-        augment: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+        augment: Augment | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.model, self.optimizer, self.methods, self.stages = model, optimizer, dict(methods), tuple(stages)
@@ -88,6 +79,7 @@ class Training:
         self._settings = dict(settings or {})
         self._active: list[str] = []
         self._finished: dict[str, dict[str, Any]] = {}
+        self._found: dict[int, dict[str, Tensor]] = {}
         problems = stage_problems(self.methods, self.stages)
         if batch < 1:
             problems.append(f"batch: must be at least 1, got {batch}")
@@ -104,13 +96,14 @@ class Training:
         Raises TrainingError where the model does not suit the data, or the loss is not finite (the checkpoint of the
         epoch before stays), OutputError where the folder cannot be written.
         """
-        self._try(data)
+        try_model(self.model, data, self.batch, self._augment)
+        try_methods(self.model, self.optimizer, self.methods, self.stages)
         file = None if folder is None else Path(folder) / CHECKPOINT
         progress = self._resumed(file) if file is not None and file.exists() else _Progress()
         for number in range(progress.stage, len(self.stages)):
             stage = self.stages[number]
             if progress.epoch == 0:
-                self._enter(stage)
+                self._enter(number)
             while not _is_over(stage, progress):
                 done = self._epoch(data, number, progress.epoch)
                 progress.history.append(done)
@@ -124,46 +117,16 @@ class Training:
             self._finish(name)
         return progress.history
 
-    def _try(self, data: Data) -> None:
-        """One image through the model, which stays as it was."""
-        shape, classes = list(data.images.shape[1:]), int(max(data.labels.max(), data.test_labels.max())) + 1
-        was_training = self.model.training
-        self.model.eval()
-        try:
-            with torch.no_grad():
-                outputs = list(self.model(data.images[:1]).shape)
-        except (RuntimeError, ValueError, TypeError) as error:  # what layers raise at a wrong shape
-            reason = str(error).splitlines()[0]
-            raise TrainingError(
-                f"model: cannot take images of {shape} ({reason}); choose another network or data"
-            ) from error
-        finally:
-            self.model.train(was_training)
-        if len(outputs) != 2 or outputs[1] < classes:
-            raise TrainingError(
-                f"model: must give one number for each of {classes} classes, got {outputs} for one image; "
-                "choose another network or data"
-            )
-        if len(data.images) % self.batch == 1:
-            self._try_alone(data.images)
-
-    def _try_alone(self, images: Tensor) -> None:
-        """One image in training, as the last batch has it: a BatchNorm of single values cannot take that."""
-        try:
-            with torch.no_grad(), torch.random.fork_rng():
-                copy.deepcopy(self.model).train()(images[:1])
-        except ValueError as error:
-            raise TrainingError(
-                f"batch: {self.batch} leaves one of {len(images)} images for the last batch, which the model cannot "
-                f"take in training ({error}); choose another batch"
-            ) from error
-
-    def _enter(self, stage: Stage) -> None:
+    def _enter(self, number: int) -> None:
+        stage = self.stages[number]
         for name in stage.finish:
             self._finish(name)
+        if stage.attach:
+            self._found[number] = {name: value.clone() for name, value in self.model.state_dict().items()}
         for name in stage.attach:
             self.methods[name].attach(self.model, self.optimizer)
             self._active.append(name)
+        check_present({name: self.methods[name] for name in self._active}, self.optimizer)
         for step in stage.call:
             name, _, action = step.partition(".")
             getattr(self.methods[name], action)()
@@ -193,7 +156,7 @@ class Training:
             if not math.isfinite(value):
                 raise TrainingError(
                     f"stage {number + 1}, epoch {epoch + 1}: the loss must be finite, got {value} at step "
-                    f"{n_steps + 1}; lower the learning rate or the strength of a method (the last checkpoint is kept)"
+                    f"{n_steps + 1}; lower the learning rate or the strength of a method (a checkpoint before is kept)"
                 )
             self.optimizer.zero_grad()
             loss.backward()
@@ -211,6 +174,7 @@ class Training:
             "history": [asdict(e) for e in progress.history],
             "made_by": self._made_by(),
             "finished": self._finished,
+            "found": self._found,
             "active": {name: self.methods[name].state_dict() for name in self._active},
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -220,8 +184,11 @@ class Training:
             file.parent.mkdir(parents=True, exist_ok=True)
             torch.save(state, beside)
             beside.replace(file)  # at once: a kill leaves the old checkpoint or the new one
-        except OSError as error:
-            raise OutputError(f"{file}: cannot be written ({error.strerror}); choose another folder") from error
+        except (OSError, RuntimeError) as error:  # torch's own writer knows only the second
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            reason = error.strerror if isinstance(error, OSError) else "no space, or no right to write"
+            raise OutputError(f"{file}: cannot be written ({reason}); choose another folder") from error
 
     def _made_by(self) -> dict[str, Any]:
         """What a training must share with this one to go on from its checkpoint."""
@@ -238,8 +205,10 @@ class Training:
         """Model, optimizer and methods as they were when the checkpoint was written."""
         try:
             state = torch.load(file, weights_only=True)
+            if not (isinstance(state, dict) and state.keys() >= _KEYS):
+                raise ValueError(f"holds a {type(state).__name__}")
         except Exception as error:  # a file may be broken in as many ways as there are bytes
-            raise TrainingError(f"{file}: is no checkpoint ({error}); remove it to start anew") from error
+            raise TrainingError(f"{file}: is no checkpoint of a training; remove it to start anew") from error
         mine = self._made_by()
         theirs = state.get("made_by", {})
         other = [name for name in mine if name != "settings" and theirs.get(name) != mine[name]]
@@ -250,26 +219,25 @@ class Training:
                 f"{file}: is of another training (different {', '.join(dict.fromkeys(other))}); remove it or choose "
                 "another folder"
             )
-        for stage in self.stages[: state["stage"] + 1]:
+        for number, stage in enumerate(self.stages[: state["stage"] + 1]):
             for name in stage.finish:
                 self.methods[name].finish()
+            if stage.attach:
+                _fill(self.model, state["found"][number])  # what the methods found when they were attached
             for name in stage.attach:
-                _fill(self.model, state["model"])  # what a method finds when it is attached must not be first weights
                 self.methods[name].attach(self.model, self.optimizer)
                 self.methods[name].load_state_dict({**state["finished"], **state["active"]}[name])
-        self._finished, self._active = state["finished"], list(state["active"])
+        self._finished, self._active, self._found = state["finished"], list(state["active"]), state["found"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         return _Progress(state["stage"], state["epoch"], [Epoch(**e) for e in state["history"]])
 
 
 def _fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """The weights of a state, which other methods may have renamed by then, into those of the model that they fit."""
-    plain = {re.sub(r"parametrizations\.(\w+)\.original$", r"\1", name): value for name, value in state.items()}
-    own = {re.sub(r"parametrizations\.(\w+)\.original$", r"\1", n): t for n, t in model.state_dict().items()}
-    for name, tensor in own.items():
-        if name in plain and plain[name].shape == tensor.shape:
-            tensor.copy_(plain[name])
+    """The values of a state, but for factors whose rank is another by now."""
+    for name, tensor in model.state_dict().items():
+        if name in state and state[name].shape == tensor.shape:
+            tensor.copy_(state[name])
 
 
 def _is_over(stage: Stage, progress: _Progress) -> bool:
