@@ -53,7 +53,7 @@ def main() -> None:
     ways: dict[str, tuple[dict[str, Method], list[Stage]]] = {
         "plain": ({}, [Stage(epochs=4, lr=0.02, lr_every=1)]),
         "bit_slice_l1": (
-            {"slices": BitSliceL1(strength=2)},
+            {"slices": BitSliceL1(strength=0.5)},
             [Stage(epochs=4, lr=0.02, lr_every=1, attach=("slices",))],
         ),
         "admm": (

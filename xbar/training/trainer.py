@@ -156,7 +156,7 @@ class Training:
             if not math.isfinite(value):
                 raise TrainingError(
                     f"stage {number + 1}, epoch {epoch + 1}: the loss must be finite, got {value} at step "
-                    f"{n_steps + 1}; lower the learning rate or the strength of a method (a checkpoint before is kept)"
+                    f"{n_steps + 1}; lower the learning rate or the strength of a method (an earlier checkpoint stays)"
                 )
             self.optimizer.zero_grad()
             loss.backward()
