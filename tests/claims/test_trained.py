@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,13 @@ def bit_slice_l1(record: Record) -> None:
     assert few["tuned"]["accuracy"] >= wide["slices"]["accuracy"] - 0.01
     left = few["tuned"]["adc_energy_J"] / wide["tuned"]["adc_energy_J"]
     assert left == pytest.approx((3 / (128 / 9 * 8 / 3) + 1 / (256 / 9 * 8)) / 4, rel=0.01)
+
+
+def bit_slice_l1_lenet(record: Record) -> None:
+    """The same of LeNet-5."""
+    l1, slices = record["figures"]["compare"].values()
+    assert _mean(slices["nonzero_slices_rel"]) <= 0.6 * _mean(l1["nonzero_slices_rel"])
+    assert slices["accuracy_float"] >= l1["accuracy_float"] - 0.005
 
 
 def group_scissor(record: Record) -> None:
@@ -87,6 +95,7 @@ def _mean(values: list[float]) -> float:
 
 BARS: dict[str, Callable[[Record], None]] = {
     "bit_slice_l1": bit_slice_l1,
+    "bit_slice_l1_lenet": bit_slice_l1_lenet,
     "group_scissor": group_scissor,
     "one_level": one_level,
     "admm": admm,
@@ -108,11 +117,12 @@ def test_the_kept_result_holds_what_is_promised(name: str) -> None:
 def test_the_kept_result_is_of_the_commands_and_recipes_as_they_are(name: str) -> None:
     record = _kept(name)
     assert record["commands"] == [command.format(seed=0, out="OUT") for command in PROOFS[name]]
-    plain = [c for c in record["commands"] if c.startswith("xbar train") and "--set" not in c]
-    assert plain
-    for command in plain:
-        words = command.split()
-        recipe = load_recipe(words[2], {"data": "mnist", "seed": 0})
+    trainings = [shlex.split(c) for c in record["commands"] if c.startswith("xbar train")]
+    assert trainings
+    for words in trainings:
+        changes = [words[i + 1].partition("=") for i, word in enumerate(words) if word == "--set"]
+        overrides = {path: value for path, _, value in changes}
+        recipe = load_recipe(words[2], {**overrides, "data": "mnist", "seed": 0})
         folder = words[words.index("--out") + 1].removeprefix("OUT/")
         assert record["recipes"][folder] == json.loads(recipe.model_dump_json())
 
@@ -123,6 +133,8 @@ def test_the_readme_tells_the_kept_figures() -> None:
     slices, pruned, noise = (_kept(name)["figures"] for name in ("bit_slice_l1", "admm", "noise_aware"))
     l1, sparse, _ = slices["compare"].values()
     ratio = _mean(sparse["nonzero_slices_rel"]) / _mean(l1["nonzero_slices_rel"])
+    lenet_l1, lenet = _kept("bit_slice_l1_lenet")["figures"]["compare"].values()
+    lenet_ratio = _mean(lenet["nonzero_slices_rel"]) / _mean(lenet_l1["nonzero_slices_rel"])
     scissor = _kept("group_scissor")["figures"]["compare"]
     levels = _kept("one_level")["accuracy"]
     few, wide = slices["few_bits_32_rows"]["tuned"], slices["eight_bits_32_rows"]
@@ -131,6 +143,8 @@ def test_the_readme_tells_the_kept_figures() -> None:
             f"{100 * sparse['accuracy_float']:.2f} % in",
             f"L1: {100 * l1['accuracy_float']:.2f} %",
             f"{ratio:.2f} times",
+            f"LeNet-5: {100 * lenet['accuracy_float']:.2f} % (L1: {100 * lenet_l1['accuracy_float']:.2f} %)",
+            f"LeNet-5: {lenet_ratio:.2f} times",
         ),
         "adc_aware_zhang_2019": (
             f"{100 * few['accuracy']:.2f} % with 1-bit",
