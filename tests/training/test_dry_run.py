@@ -105,6 +105,19 @@ def test_masks_and_quantization_do_not_fit_ranks_that_fall(data: Data, other: An
         _training({"ranks": RankClipping(), "other": other}, stages).run(data)
 
 
+class Single(nn.Linear):
+    """A layer that does not let itself be copied."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> nn.Module:
+        raise RuntimeError("there is only one")
+
+
+def test_what_cannot_be_copied_is_trained_all_the_same(data: Data) -> None:
+    model = nn.Sequential(nn.Flatten(), Single(64, 10))
+    training = Training(model, SGD(model.parameters(), 0.1), {"l1": L1(1)}, [Stage(1, 0.1, attach=("l1",))])
+    assert len(training.run(data)) == 1
+
+
 def test_what_follows_from_trained_weights_is_left_to_the_training() -> None:
     """No first weight reaches the threshold, and layers are one again while no rank has fallen."""
     model = MLP((64, 24, 10))

@@ -74,7 +74,10 @@ def _try_alone(model: nn.Module, images: Tensor, batch: int) -> None:
 
 def try_methods(model: nn.Module, optimizer: Optimizer, methods: Mapping[str, Method], stages: Sequence[Stage]) -> None:
     """All stages on copies, without an epoch: a layer that no method finds is told before hours of training."""
-    model, optimizer, methods = copy.deepcopy((model, optimizer, methods))
+    try:
+        model, optimizer, methods = copy.deepcopy((model, optimizer, methods))
+    except Exception:  # what cannot be copied is tried in earnest only
+        return
     active: dict[str, Method] = {}
     for number, stage in enumerate(stages, start=1):
         try:
