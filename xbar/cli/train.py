@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,7 +79,7 @@ def _train(recipe: Recipe, folder: Path) -> None:
     try_model(training.model, data, recipe.batch, recipe.augment)
     if ":" in recipe.model:  # of the user's own
         check_exportable(training.model, data.test_images[:2])
-    start, n_epochs = time.perf_counter(), sum(stage.epochs for stage in recipe.stages)
+    n_epochs = sum(stage.epochs for stage in recipe.stages)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("training", total=n_epochs)
@@ -100,9 +99,12 @@ def _train(recipe: Recipe, folder: Path) -> None:
         "accuracy": score,
         "zeros": zero_share(training.model),
         "input_ranges": ranges,
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(training.seconds, 1),
     }
-    record.write_text(json.dumps(figures, indent=1) + "\n")
+    try:
+        record.write_text(json.dumps(figures, indent=1) + "\n")
+    except OSError as error:
+        raise OutputError(f"{record}: cannot be written ({error.strerror}); the model is in {model}") from error
     out.print(
         f"accuracy in float32 {score:.2%}, {figures['zeros']:.1%} of the weights are 0; {model}, {record}",
         highlight=False,

@@ -11,6 +11,7 @@ history = training.run(Data(images, labels, test_images, test_labels), folder="r
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -29,7 +30,7 @@ from xbar.training.dry_run import Augment, Data, try_methods, try_model
 from xbar.training.stages import Stage, stage_problems
 
 CHECKPOINT = "checkpoint.pt"
-_KEYS = {"stage", "epoch", "history", "made_by", "finished", "found", "active", "model", "optimizer"}
+_KEYS = {"stage", "epoch", "history", "seconds", "made_by", "finished", "found", "active", "model", "optimizer"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Training:
     from the seed; torch's own generator is seeded with every epoch, so that dropout repeats as well.
     settings: what else a checkpoint must have been written with to go on from it, plain numbers and texts by name (of a
     recipe: its model, data, optimizer and the arguments of its methods).
+    seconds: what all epochs took, those before a kill included.
     Raises TrainingError with everything that is wrong with the stages.
     """
 
@@ -76,6 +78,7 @@ class Training:
     ) -> None:
         self.model, self.optimizer, self.methods, self.stages = model, optimizer, dict(methods), tuple(stages)
         self.batch, self.seed, self._augment = batch, seed, augment
+        self.seconds = 0.0
         self._settings = dict(settings or {})
         self._active: list[str] = []
         self._finished: dict[str, dict[str, Any]] = {}
@@ -105,7 +108,9 @@ class Training:
             if progress.epoch == 0:
                 self._enter(number)
             while not _is_over(stage, progress):
+                start = time.perf_counter()
                 done = self._epoch(data, number, progress.epoch)
+                self.seconds += time.perf_counter() - start
                 progress.history.append(done)
                 progress.epoch += 1
                 if file is not None:
@@ -172,6 +177,7 @@ class Training:
             "stage": progress.stage,
             "epoch": progress.epoch,
             "history": [asdict(e) for e in progress.history],
+            "seconds": self.seconds,
             "made_by": self._made_by(),
             "finished": self._finished,
             "found": self._found,
@@ -228,6 +234,7 @@ class Training:
                 self.methods[name].attach(self.model, self.optimizer)
                 self.methods[name].load_state_dict({**state["finished"], **state["active"]}[name])
         self._finished, self._active, self._found = state["finished"], list(state["active"]), state["found"]
+        self.seconds = state["seconds"]
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         return _Progress(state["stage"], state["epoch"], [Epoch(**e) for e in state["history"]])
