@@ -86,8 +86,8 @@ class Comparison:
         name, outcome = next(iter(self.outcomes.items()))
         noise = f", noise {outcome.noise_name}" if outcome.noise_name else ""
         return (
-            f"on {outcome.program.chip.name}{noise}, {outcome.n_inputs:,} images; by slice: 0, the least "
-            f"significant, first; behind each figure: the difference to {name}, or what is left of it"
+            f"on {outcome.program.chip.name}{noise}, {outcome.n_inputs:,} images; figures by slice begin "
+            f"with slice 0, the least significant; behind each figure: the difference to {name}, or what is left of it"
         )
 
     def __str__(self) -> str:
