@@ -46,4 +46,4 @@ class TrainingError(XbarError):
 
 
 class LayerError(TrainingError):
-    """A method is given layers that it does not find or cannot treat; that does not depend on what they learned."""
+    """A method is given layers that it does not find or cannot treat, whatever their weights."""

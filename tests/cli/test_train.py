@@ -86,6 +86,10 @@ class Wanting(torch.nn.Module):
     def __init__(self, size):
         super().__init__()
 
+class Small(torch.nn.Sequential):
+    def __init__(self):
+        super().__init__(torch.nn.Flatten(), torch.nn.Linear(16, 10))
+
 class Looking(torch.nn.Sequential):
     def __init__(self):
         super().__init__(torch.nn.Flatten(), torch.nn.Linear(64, 10))
@@ -100,6 +104,7 @@ class Looking(torch.nn.Sequential):
     ("model", "told"),
     [
         ("own_nets:Wanting", "model: own_nets:Wanting cannot be made without arguments (TypeError"),
+        ("own_nets:Small", "model: cannot take images of [1, 8, 8]"),
         ("own_nets:Looking", "model: torch.export cannot trace it"),
         ("broken_nets:Any", "cannot import broken_nets (division by zero)"),
     ],

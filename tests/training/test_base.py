@@ -161,8 +161,8 @@ def test_methods_together_are_a_method() -> None:
 
 def test_a_method_does_not_work_on_weights_that_another_replaced() -> None:
     model = MLP()
-    together = Together(_Adds(1.0), RankClipping(skip=["5"]))
-    with pytest.raises(TrainingError, match=r"_Adds: works on weights of 1, 3 that the optimizer has no more"):
+    together = Together(_Adds(1.0), RankClipping(skip=["5"]), L1(1.0))
+    with pytest.raises(TrainingError, match=r"_Adds: works on weights of 1, 3 that the model has no more"):
         together.attach(model, SGD(model.parameters(), 0.1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,21 @@ def test_images_to_judge_by_are_like_those_to_learn_from(data: Data) -> None:
         _training({}, [Stage(1, 0.1)]).run(other)
 
 
+def test_images_are_compared_as_the_model_sees_them_and_stay_as_they_are(data: Data) -> None:
+    padded = nn.functional.pad(data.images, (1, 1, 1, 1))
+    before = padded.clone()
+
+    def cropped(images: torch.Tensor, _: torch.Generator) -> torch.Tensor:
+        return images.mul_(1.0)[..., 1:-1, 1:-1].add_(0.5)
+
+    seen = Data(padded, data.labels, data.test_images, data.test_labels)
+    assert len(_training({}, [Stage(1, 0.1)], augment=cropped).run(seen)) == 1
+    assert torch.equal(padded, before)
+    other = Data(padded, data.labels, padded[:9], data.labels[:9])
+    with pytest.raises(TrainingError, match=r"like those to learn from, \[1, 8, 8\], got \[1, 10, 10\]"):
+        _training({}, [Stage(1, 0.1)], augment=cropped).run(other)
+
+
 def test_flat_images_cannot_be_shifted_or_mirrored(data: Data) -> None:
     flat = Data(data.images.flatten(1), data.labels, data.test_images.flatten(1), data.test_labels)
     with pytest.raises(TrainingError, match=r"augment: needs images \[channel, row, col\], got \[64\]; leave it out"):
@@ -96,7 +112,9 @@ def test_a_layer_of_a_later_stage_that_does_not_exist_is_told(data: Data, tmp_pa
     assert not (tmp_path / CHECKPOINT).exists()
 
 
-@pytest.mark.parametrize("other", [MagnitudePruning(fraction=0.5), QuantizationAware("isaac_isca_2016")], ids=str)
+@pytest.mark.parametrize(
+    "other", [MagnitudePruning(fraction=0.5), QuantizationAware("isaac_isca_2016")], ids=["masks", "quantization"]
+)
 def test_masks_and_quantization_do_not_fit_ranks_that_fall(data: Data, other: Any) -> None:
     stages = [Stage(1, 0.1), Stage(1, 0.1, attach=("ranks", "other"))]
     with pytest.raises(
@@ -114,8 +132,28 @@ class Single(nn.Linear):
 
 def test_what_cannot_be_copied_is_trained_all_the_same(data: Data) -> None:
     model = nn.Sequential(nn.Flatten(), Single(64, 10))
-    training = Training(model, SGD(model.parameters(), 0.1), {"l1": L1(1)}, [Stage(1, 0.1, attach=("l1",))])
+    stages, batch = [Stage(1, 0.1, attach=("l1",))], len(data.images) - 1
+    training = Training(model, SGD(model.parameters(), 0.1), {"l1": L1(1)}, stages, batch=batch)
     assert len(training.run(data)) == 1
+
+
+class Freeze(L1):
+    """A method of a user's, which acts on more than it is given."""
+
+    def __init__(self, other: nn.Module) -> None:
+        super().__init__(1.0)
+        self.other: Callable[[], nn.Module] = lambda: other
+
+    def attach(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        super().attach(model, optimizer)
+        self.other().requires_grad_(False)
+
+
+def test_methods_of_others_act_only_when_their_stage_begins(data: Data) -> None:
+    model = MLP((64, 24, 10))
+    stages = [Stage(1, 0.1), Stage(1, 0.1, attach=("freeze",))]
+    try_methods(model, SGD(model.parameters(), 0.1), {"freeze": Freeze(model[1])}, stages)
+    assert model[1].weight.requires_grad
 
 
 def test_what_follows_from_trained_weights_is_left_to_the_training() -> None:
@@ -147,9 +185,12 @@ def test_layers_that_nobody_calls_are_told(data: Data) -> None:
     """Attention reads the weights of its projection, so that nothing sees the inputs."""
     for make in (QuantizationAware, AdcAware):
         model = nn.Sequential(nn.Flatten(1), nn.Unflatten(1, (8, 8)), Attention(), nn.Flatten(), nn.Linear(64, 10))
+        stages = [Stage(1, 0.1), Stage(1, 0.1, attach=("q",))]
         method = make("isaac_isca_2016", layers=["2.inner.out_proj", "4"])
-        training = Training(model, SGD(model.parameters(), 0.1), {"q": method}, [Stage(1, 0.1, attach=("q",))])
-        with pytest.raises(TrainingError, match=rf"{make.__name__}: 2\.inner\.out_proj: its inputs must be seen, "):
+        training = Training(model, SGD(model.parameters(), 0.1), {"q": method}, stages)
+        with pytest.raises(
+            TrainingError, match=rf"{make.__name__}: layer 2\.inner\.out_proj: its inputs cannot be seen"
+        ):
             training.run(data)
 
 

@@ -88,8 +88,9 @@ def test_every_conversion_adds_what_exceeds_its_range(seed: int) -> None:
     np.testing.assert_allclose(slope[0].T.numpy(), by_weight, atol=1e-6)
 
 
-def test_the_bits_do_not_depend_on_the_order_of_the_vectors() -> None:
-    """Nor on the number of threads, which add up in an order of their own."""
+def test_the_bits_do_not_depend_on_the_order_of_the_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor on how they are cut, nor on threads, which add up in an order of their own."""
+    monkeypatch.setattr("xbar.training.over_range._CHUNK", 4096)  # several chunks
     torch.manual_seed(0)
     module, x = nn.Linear(200, 16, bias=False), torch.rand(300, 200)
     program = _program(module, x, _chip(crossbar__rows=64, chip__tiles=512))

@@ -228,6 +228,28 @@ def test_a_copy_that_changed_as_often_keeps_its_weights() -> None:
     assert torch.equal(best(x), before)
 
 
+class Reading(nn.Module):
+    """Reads the weights of a layer that it does not call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read, self.called = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.called(nn.functional.linear(x, self.read.weight))
+        return out
+
+
+def test_layers_that_never_saw_an_input_are_told() -> None:
+    model = Reading()
+    method, optimizer = _attached(model, weight_bits=3)
+    model(torch.rand(2, 4)).sum().backward()
+    optimizer.step()
+    method.after_step()
+    with pytest.warns(UserWarning, match="QuantizationAware: read: never saw an input other than 0"):
+        method.finish()
+
+
 def test_shared_weights_are_quantized_in_every_module_that_has_them() -> None:
     model = nn.Sequential(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 4, bias=False))
     model[2].weight = model[0].weight

@@ -18,6 +18,7 @@ from xbar import datasets
 from xbar.errors import OutputError, TrainingError
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.bit_slice_l1 import BitSliceL1
+from xbar.training.l1 import L1
 from xbar.training.pruning import MagnitudePruning
 from xbar.training.rank_clipping import RankClipping
 from xbar.training.stages import Stage
@@ -181,8 +182,37 @@ def test_a_method_whose_weights_are_gone_is_told(data: Data) -> None:
     methods = {"masks": MagnitudePruning(fraction=0.5), "ranks": RankClipping(skip=["3"])}
     stages = [Stage(1, 0.1, attach=("masks",)), Stage(1, 0.1, attach=("ranks",))]
     training = Training(model, SGD(model.parameters(), 0.1), methods, stages)
-    with pytest.raises(TrainingError, match=r"stage 2: masks: works on weights of 1 that the optimizer has no more"):
+    with pytest.raises(TrainingError, match=r"stage 2: masks: works on weights of 1 that the model has no more"):
         training.run(data)
+
+
+def test_a_penalty_on_factors_that_are_put_back_is_told(data: Data) -> None:
+    """Only the training knows which ranks fall."""
+    model = MLP((64, 24, 10))
+    methods = {"ranks": RankClipping(eps=1e-9, skip=["3"]), "l1": L1(1e-3)}
+    stages = [Stage(1, 0.1, attach=("ranks", "l1")), Stage(1, 0.1, finish=("ranks",))]
+    training = Training(model, SGD(model.parameters(), 0.1), methods, stages)
+    with pytest.raises(TrainingError, match=r"l1: works on weights of 1\.u, 1\.v that the model has no more"):
+        training.run(data)
+
+
+class Counted(nn.Linear):
+    """With extra state, which is no tensor."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"calls": 3}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        assert state == {"calls": 3}
+
+
+def test_extra_state_of_a_model_is_left_alone(data: Data, tmp_path: Path) -> None:
+    def counted() -> Training:
+        model = nn.Sequential(nn.Flatten(), Counted(64, 10))
+        return Training(model, SGD(model.parameters(), 0.1), {"l1": L1(1e-3)}, [Stage(1, 0.1, attach=("l1",))])
+
+    history = counted().run(data, tmp_path)
+    assert counted().run(data, tmp_path) == history
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_epoch(data: Data, tmp_path: Path) -> None:
@@ -231,7 +261,7 @@ def test_a_checkpoint_of_another_training_or_none_at_all_is_refused(data: Data, 
     with pytest.raises(TrainingError, match="is no checkpoint of a training; remove it"):
         _training(STAGES[:1]).run(data, tmp_path)
     torch.save([1], tmp_path / CHECKPOINT)
-    with pytest.raises(TrainingError, match="is no checkpoint of a training; remove it"):
+    with pytest.raises(TrainingError, match="is no checkpoint of a training, or of another version; remove it"):
         _training(STAGES[:1]).run(data, tmp_path)
 
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, final
 
@@ -93,8 +92,10 @@ class AdcAware(Method):
         for layer in find_layers("AdcAware", model, optimizer, self._layers, self._skip):
             _check_alone(layer.name, layer.module, 0)
         plain = {id(m): copy.deepcopy(m) for m in model.modules() if not list(m.children())}
-        with _by_its_name():
+        try:
             self._quantized.attach(model, optimizer)
+        except TrainingError as error:
+            raise type(error)(p.replace("QuantizationAware", "AdcAware", 1) for p in error.problems) from error
         names = {id(module): name for name, module in model.named_modules()}
         for layer in self.treated:
             for module in sharing(model, layer):
@@ -114,8 +115,7 @@ class AdcAware(Method):
     def after_step(self) -> None:
         """Keep the ranges above 0, and forget passes whose penalty nobody asked for."""
         self._excess.clear()
-        with _by_its_name():
-            self._quantized.after_step()
+        self._quantized.after_step()
 
     def finish(self) -> None:
         """Leave the plain float weights, of which `xbar.quantize` makes the integers that were trained."""
@@ -131,15 +131,6 @@ class AdcAware(Method):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict`; after `attach`."""
         self._quantized.load_state_dict(state)
-
-
-@contextmanager
-def _by_its_name() -> Iterator[None]:
-    """Users meet this method only."""
-    try:
-        yield
-    except TrainingError as error:
-        raise type(error)(p.replace("QuantizationAware", "AdcAware", 1) for p in error.problems) from error
 
 
 def _check_alone(name: str, module: nn.Module, n_expected: int) -> None:

@@ -17,7 +17,7 @@ treat is an error. Nothing is left out in silence.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +115,7 @@ class Together(Method):
     def attach(self, model: nn.Module, optimizer: Optimizer) -> None:
         for method in self.methods:
             method.attach(model, optimizer)
-        check_present({type(method).__name__: method for method in self.methods}, optimizer)
+        check_present([(type(method).__name__, method) for method in self.methods], model)
 
     def penalty(self) -> Tensor:
         return torch.stack([method.penalty() for method in self.methods]).sum()
@@ -136,16 +136,16 @@ class Together(Method):
             method.load_state_dict(state[str(i)])
 
 
-def check_present(methods: Mapping[str, Method], optimizer: Optimizer) -> None:
-    """Raises LayerError where a method, by its name, treats weights that another one has replaced since."""
-    optimized = {id(p) for group in optimizer.param_groups for p in group["params"]}
+def check_present(methods: Iterable[tuple[str, Method]], model: nn.Module) -> None:
+    """Raises LayerError where a method, beside its name, treats weights that another one has replaced since."""
+    present = {id(p) for p in model.parameters()}
     problems = []
-    for who, method in methods.items():
-        gone = [t.name for t in method.treated if id(t.parameter) not in optimized]
+    for who, method in methods:
+        gone = [t.name for t in method.treated if id(t.parameter) not in present]
         if gone:
             problems.append(
-                f"{who}: works on weights of {', '.join(gone)} that the optimizer has no more, since another method "
-                "replaced them; finish it before rank clipping is attached, or attach it when that is finished"
+                f"{who}: works on weights of {', '.join(gone)} that the model has no more, since rank clipping "
+                "replaced them; finish it before rank clipping is attached or finished, or attach it afterwards"
             )
     if problems:
         raise LayerError(problems)

@@ -30,14 +30,14 @@ class Data:
 def try_model(model: nn.Module, data: Data, batch: int, augment: Augment | None) -> None:
     """One image through the model, which stays as it was. Raises TrainingError where they do not suit each other."""
     shape, classes = list(data.images.shape[1:]), int(max(data.labels.max(), data.test_labels.max())) + 1
-    if list(data.test_images.shape[1:]) != shape:
-        raise TrainingError(
-            f"data: images to judge by must be like those to learn from, {shape}, got "
-            f"{list(data.test_images.shape[1:])}"
-        )
-    images = data.images[:1]
+    images = data.images[:1].clone()
     if augment is not None:
         images = augment(images, torch.Generator())
+    if images.shape[1:] != data.test_images.shape[1:]:
+        raise TrainingError(
+            f"data: images to judge by must be like those to learn from, {list(images.shape[1:])}, got "
+            f"{list(data.test_images.shape[1:])}"
+        )
     was_training = model.training
     model.eval()
     try:
@@ -57,29 +57,38 @@ def try_model(model: nn.Module, data: Data, batch: int, augment: Augment | None)
             "choose another network or data"
         )
     if len(data.images) % batch == 1:
-        _try_alone(model, data.images, batch)
+        try:
+            _try_alone(model, images)
+        except ValueError as error:
+            raise TrainingError(
+                f"batch: {batch} leaves one of {len(data.images)} images for the last batch, which the model cannot "
+                f"take in training ({error}); choose another batch"
+            ) from error
 
 
-def _try_alone(model: nn.Module, images: Tensor, batch: int) -> None:
+def _try_alone(model: nn.Module, image: Tensor) -> None:
     """One image in training, as the last batch has it: a BatchNorm of single values cannot take that."""
     try:
-        with torch.no_grad(), torch.random.fork_rng():
-            copy.deepcopy(model).train()(images[:1])
-    except ValueError as error:
-        raise TrainingError(
-            f"batch: {batch} leaves one of {len(images)} images for the last batch, which the model cannot "
-            f"take in training ({error}); choose another batch"
-        ) from error
+        model = copy.deepcopy(model)
+    except Exception:  # what cannot be copied is tried in earnest only
+        return
+    with torch.no_grad(), torch.random.fork_rng():
+        model.train()(image)
 
 
 def try_methods(model: nn.Module, optimizer: Optimizer, methods: Mapping[str, Method], stages: Sequence[Stage]) -> None:
-    """All stages on copies, without an epoch: a layer that no method finds is told before hours of training."""
+    """All stages on copies, without an epoch: a layer that no method finds is told before hours of training.
+
+    Only the package's own methods: what others do when they are attached may reach beyond the copies.
+    """
     try:
         model, optimizer, methods = copy.deepcopy((model, optimizer, methods))
     except Exception:  # what cannot be copied is tried in earnest only
         return
     active: dict[str, Method] = {}
     for number, stage in enumerate(stages, start=1):
+        if not all(type(methods[name]).__module__.startswith("xbar.training.") for name in stage.attach):
+            return
         try:
             before = _layers(model)
             for name in stage.finish:
@@ -89,10 +98,10 @@ def try_methods(model: nn.Module, optimizer: Optimizer, methods: Mapping[str, Me
             for name in stage.attach:
                 methods[name].attach(model, optimizer)
                 active[name] = methods[name]
-            check_present(active, optimizer)
+            check_present(active.items(), model)
         except LayerError as error:
             raise TrainingError(f"stage {number}: {problem}" for problem in error.problems) from error
-        except TrainingError:  # of weights that are not trained yet
+        except Exception:  # of weights that are not trained yet; else told again in earnest
             return
 
 

@@ -74,10 +74,11 @@ class _Excess:
                 tops = torch.from_numpy(plane_tops[plane].astype(np.float32))[:, None]
                 less_tops = torch.cat([cells, -tops], dim=1)
                 step = max(1, min(_CHUNK // len(plane), _EXACT // (n_pulses * layer.top_digit)))
+                driven = torch.zeros(less_tops.shape, dtype=torch.float64)
                 for start in range(0, len(x), step):
-                    driven = self._driven(x[start : start + step, group, first:last], less_tops)
-                    self._total += float(((less_tops.double() * driven).sum(1, keepdim=True) / tops).sum())
-                    self._by_cell[plane, group, first:last, col] += driven[:, :-1] / tops
+                    driven += self._driven(x[start : start + step, group, first:last], less_tops)
+                self._total += float(((less_tops * driven).sum(1, keepdim=True) / tops).sum())
+                self._by_cell[plane, group, first:last, col] += driven[:, :-1].float() / tops
 
     def _driven(self, x: Integers, less_tops: Tensor) -> Tensor:
         """The sum of the digits of each row over conversions that exceed the range, and their number, [pair, row + 1].

@@ -16,6 +16,7 @@ carry no gradient (the network's own input) keep the range that they began with.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -33,6 +34,7 @@ from xbar.quantization.uniform import top_code
 from xbar.training.base import Method, Treated, find_layers
 from xbar.training.straight_through import (
     SeenWeights,
+    check_called,
     check_detached,
     check_norms,
     on_grid,
@@ -71,6 +73,7 @@ class QuantizationAware(Method):
         self._inputs: dict[str, QuantizedInput] = {}
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []
         self._optimizer: Optimizer | None = None
+        self._stepped = False
         self._drawn: dict[str, tuple[Tensor | None, int, Tensor]] = {}
 
     @property
@@ -93,6 +96,7 @@ class QuantizationAware(Method):
         check_detached("QuantizationAware", self._seen)
         treated = find_layers("QuantizationAware", model, optimizer, self._layers, self._skip)
         check_norms("QuantizationAware", model, self._precision)
+        check_called("QuantizationAware", model, treated)
         self._treated, self._optimizer = treated, optimizer
         names = {id(module): name for name, module in model.named_modules()}
         for layer in treated:
@@ -110,19 +114,21 @@ class QuantizationAware(Method):
         return torch.zeros((), device=self._attached()[0].parameter.device)
 
     def after_step(self) -> None:
-        """Keep the ranges above 0. Raises TrainingError where no input of a layer was seen in the first step."""
+        """Keep the ranges above 0."""
         self._attached()
-        unseen = [name for name, found in self._inputs.items() if not found.seen]
-        if unseen:
-            raise TrainingError(
-                f"QuantizationAware: {', '.join(unseen)}: its inputs must be seen, got a step without a call "
-                f"of it (another module may read its weights); leave it alone with skip={unseen}"
-            )
+        self._stepped = True
         for found in self._inputs.values():
             found.keep_positive()
 
     def finish(self) -> None:
-        """Leave the plain float weights, of which `xbar.quantize` makes the integers that were trained."""
+        """Leave the plain float weights, of which `xbar.quantize` makes the integers that were trained.
+
+        Warns of layers that never saw an input: other modules read their weights, and nothing quantized what they get.
+        """
+        unseen = [name for name, found in self._inputs.items() if not found.known]
+        if self._stepped and unseen and self._optimizer is not None:
+            text = f"QuantizationAware: {', '.join(unseen)}: never saw an input other than 0, and none was quantized"
+            warnings.warn(text, stacklevel=2)
         if self._seen is not None:
             self._seen.remove()
         for hook in self._hooks:
@@ -168,7 +174,6 @@ class QuantizedInput:
         self._name, self._precision = name, precision
         self.range = nn.Parameter(torch.zeros((), device=like.device, dtype=torch.float32))
         self.signed = False
-        self.seen = False  # whether the module was called
         self._began = 0.0
 
     @property
@@ -188,7 +193,6 @@ class QuantizedInput:
 
     def replace(self, _module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """A forward pre-hook."""
-        self.seen = True
         return (self.quantized(args[0]), *args[1:])
 
     def quantized(self, x: Tensor) -> Tensor:

@@ -38,8 +38,9 @@ class RankClipping(Method):
     every: steps between clippings.
     layers, skip: names of layers to treat, or to leave alone; the paper leaves the classifier whole, so name it.
 
-    With other methods: attach this one first. `L1`, `GroupLasso` and the penalty of `GroupDeletion` act on the factors
-    at once; all others need weights that keep their shape and their place, so `finish` this one before.
+    With other methods: attach this one first. `L1`, `GroupLasso` and `GroupDeletion` until it freezes act on factors
+    while their ranks fall; all others need weights that keep their shape, so `finish` this one before. A factor that is
+    put back into one layer takes whatever acts on it along: finish that first.
 
     To go on after a kill: build the model and the optimizer, attach, then load the states of method, model and
     optimizer in this order. The method's gives both the shapes that theirs have.

@@ -80,6 +80,19 @@ def check_norms(who: str, model: nn.Module, precision: Precision) -> None:
         )
 
 
+def check_called(who: str, model: nn.Module, treated: Sequence[Treated]) -> None:
+    """LayerError for layers whose inputs nobody sees, since torch's attention reads their weights without a call."""
+    read = {id(m.out_proj) for m in model.modules() if isinstance(m, nn.MultiheadAttention)}
+    problems = [
+        f"{who}: layer {t.name}: its inputs cannot be seen, MultiheadAttention reads its weights; leave it alone with "
+        f"skip=['{t.name}']"
+        for t in treated
+        if id(t.module) in read
+    ]
+    if problems:
+        raise LayerError(problems)
+
+
 def on_grid(integers: NDArray[Any], scale: NDArray[np.float64], like: Tensor) -> Tensor:
     """Integers, or what noise made of them, times their steps: laid out as the weights `like`, of their type."""
     steps = scale.reshape(-1, *([1] * (integers.ndim - 1)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -106,7 +106,7 @@ class Training:
         for number in range(progress.stage, len(self.stages)):
             stage = self.stages[number]
             if progress.epoch == 0:
-                self._enter(number)
+                self._enter(number, keep=file is not None)
             while not _is_over(stage, progress):
                 start = time.perf_counter()
                 done = self._epoch(data, number, progress.epoch)
@@ -122,16 +122,16 @@ class Training:
             self._finish(name)
         return progress.history
 
-    def _enter(self, number: int) -> None:
+    def _enter(self, number: int, keep: bool) -> None:
         stage = self.stages[number]
         for name in stage.finish:
             self._finish(name)
-        if stage.attach:
-            self._found[number] = {name: value.clone() for name, value in self.model.state_dict().items()}
+        if stage.attach and keep:
+            self._found[number] = {name: value.clone() for name, value in _tensors(self.model)}
         for name in stage.attach:
             self.methods[name].attach(self.model, self.optimizer)
             self._active.append(name)
-        check_present({name: self.methods[name] for name in self._active}, self.optimizer)
+        check_present([(name, self.methods[name]) for name in self._active], self.model)
         for step in stage.call:
             name, _, action = step.partition(".")
             getattr(self.methods[name], action)()
@@ -211,10 +211,14 @@ class Training:
         """Model, optimizer and methods as they were when the checkpoint was written."""
         try:
             state = torch.load(file, weights_only=True)
-            if not (isinstance(state, dict) and state.keys() >= _KEYS):
-                raise ValueError(f"holds a {type(state).__name__}")
+        except OSError as error:
+            raise TrainingError(f"{file}: cannot be read ({error.strerror}); check its rights") from error
         except Exception as error:  # a file may be broken in as many ways as there are bytes
-            raise TrainingError(f"{file}: is no checkpoint of a training; remove it to start anew") from error
+            lines = [line.strip() for line in str(error).splitlines() if "Unsupported global" in line]
+            reason = f" ({lines[0][:200]})" if lines else ""
+            raise TrainingError(f"{file}: is no checkpoint of a training{reason}; remove it to start anew") from error
+        if not (isinstance(state, dict) and state.keys() >= _KEYS):
+            raise TrainingError(f"{file}: is no checkpoint of a training, or of another version; remove it")
         mine = self._made_by()
         theirs = state.get("made_by", {})
         other = [name for name in mine if name != "settings" and theirs.get(name) != mine[name]]
@@ -240,9 +244,14 @@ class Training:
         return _Progress(state["stage"], state["epoch"], [Epoch(**e) for e in state["history"]])
 
 
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Those of a state_dict, where modules may put anything else beside them."""
+    return ((name, value) for name, value in model.state_dict().items() if isinstance(value, Tensor))
+
+
 def _fill(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """The values of a state, but for factors whose rank is another by now."""
-    for name, tensor in model.state_dict().items():
+    for name, tensor in _tensors(model):
         if name in state and state[name].shape == tensor.shape:
             tensor.copy_(state[name])
 
