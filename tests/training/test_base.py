@@ -168,12 +168,15 @@ def test_a_method_does_not_work_on_weights_that_another_replaced() -> None:
 
 def test_only_penalties_act_on_ranks_that_fall() -> None:
     model = MLP()
-    optimizer, ranks = SGD(model.parameters(), 0.1), RankClipping(eps=0.5, skip=["5"])
+    optimizer, ranks = SGD(model.parameters(), 0.1), RankClipping(eps=0.9, every=1, skip=["5"])
     Together(ranks, L1(1.0), GroupLasso(1.0)).attach(model, optimizer)
     with pytest.raises(LayerError) as caught:
         OneLevel(1e-3).attach(model, optimizer)
     assert [p.split(" its rank")[0] for p in caught.value.problems] == [
         f"OneLevel: layer {name}:" for name in ("1.u", "1.v", "3.u", "3.v")
     ]
+    ranks.after_step()
     ranks.finish()
-    OneLevel(1e-3).attach(model, optimizer)
+    method = OneLevel(1e-3)
+    method.attach(model, optimizer)
+    assert [t.name for t in method.treated] == ["1.u", "1.v", "3.u", "3.v", "5"]  # of ranks that fell

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from torch import nn
 
+import hw_configs
 from xbar.demo.models import MLP, CaffeConvNet
 from xbar.errors import ConfigError, TrainingError
 from xbar.hardware import load_chip
@@ -17,7 +19,7 @@ from xbar.training.admm import Admm
 from xbar.training.base import Method
 from xbar.training.l1 import L1
 from xbar.training.levels import device_levels
-from xbar.training.names import NETWORKS, method, method_kinds, network
+from xbar.training.names import NETWORKS, contents, method, method_kinds, network
 
 
 def test_networks_by_name_by_sizes_and_of_others() -> None:
@@ -114,6 +116,23 @@ def test_arguments_with_annotations_that_cannot_be_read_are_taken_as_they_are(
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert isinstance(method({"kind": "own_method:Own", "strength": 2.0}), L1)
+
+
+def test_a_method_is_compared_by_what_its_files_hold(tmp_path: Path) -> None:
+    chip, noise = tmp_path / "chip.yaml", tmp_path / "noise.yaml"
+    for file, folder, name in ((chip, "", "generic_1t1r"), (noise, "noise/", "reram_wan_2022")):
+        file.write_text((Path(hw_configs.__file__).parent / f"{folder}{name}.yaml").read_text())
+    aware = {"kind": "noise_aware", "chip": str(chip), "noise": str(noise)}
+    levels = {"kind": "admm", "levels": {"chip": str(chip), "weight_bits": 5}}
+    before = contents(aware), contents(levels)
+    assert before == (contents(aware), contents(levels))
+    chip.write_text(chip.read_text().replace("cell_bits: ", "cell_bits: 1 # ", 1))
+    assert contents(aware)["chip"] != before[0]["chip"]
+    assert contents(levels) != before[1]
+    noise.write_text(re.sub(r"sigma_rel: [\d.]+", "sigma_rel: 0.5", noise.read_text()))
+    assert contents(aware)["noise"] != before[0]["noise"]
+    own = {"kind": "my_package:Own", "noise": "loud", "chip": 7}
+    assert contents(own) == own
 
 
 def test_pairs_are_lists_in_yaml() -> None:
