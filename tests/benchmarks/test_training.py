@@ -29,7 +29,7 @@ from xbar.training.rank_clipping import RankClipping
 BAR = 1.5
 BARS = {
     "rank clipping, rank falling": 2.0,  # two layers for each, with more weights than it until the rank has fallen
-    "ADC-aware": 100.0,  # crossbars programmed anew, and every conversion of the chip: some 60 with all weights in use
+    "ADC-aware": 100.0,  # crossbars programmed anew, and every conversion of the chip: some 80 with all weights in use
 }
 EVERY = 5  # steps in a round; what a method does now and then, it does once in each: publications wait 60 to 5,000
 CHIP = load_chip("neurram_nature_2022")

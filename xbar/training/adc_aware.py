@@ -47,7 +47,7 @@ class AdcAware(Method):
     strength: of the penalty, strength * sum over layers of the mean over conversions of max(0, y - top) / top, with y
         the column sum and top the largest that its ADC tells.
     In training, layers whose column sums cannot exceed the ADCs whatever the weights cost nothing beyond quantization;
-    others make a step some 20 (pruned) to 60 times (dense) as long, since every conversion is simulated;
+    others make a step some 40 (pruned) to 80 times (dense) as long, since every conversion is simulated;
     in evaluation mode every treated layer is simulated, and outputs are those of `xbar.simulate` for the program of
     `xbar.quantize(..., input_ranges=method.input_ranges)`. That is exact where no BatchNorm is folded into layers.
 
