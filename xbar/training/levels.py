@@ -45,7 +45,7 @@ class Levels:
     def project(self, values: Tensor, scale: float | None = None) -> Tensor:
         """The nearest sign(w) scale magnitude to each value; zeros stay. scale: by default that of `fit`."""
         scale = self.fit(values) if scale is None else scale
-        levels = torch.tensor(self.magnitudes, dtype=torch.float64, device=values.device)
+        levels = torch.tensor(self.magnitudes, dtype=torch.float64).to(values.device)
         middles = (levels[1:] + levels[:-1]) / 2
         nearest = levels[torch.bucketize(values.detach().abs().double() / scale, middles, right=True)]
         return (values.detach().sign() * (scale * nearest)).to(values.dtype)
