@@ -27,6 +27,10 @@ FLOORS = [
     {"xbar.cli"},
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
+TOP_LEVEL = {
+    ".ci", ".gitignore", "CHANGELOG.md", "Makefile", "README.md", "constraints.txt", "hw_configs", "mapping", "notebooks",
+    "pyproject.toml", "tests", "xbar",
+}  # fmt: skip
 FILES = sorted([*(ROOT / "xbar").rglob("*.py"), *(ROOT / "mapping").rglob("*.py")])
 
 
@@ -55,6 +59,14 @@ def test_a_module_imports_only_from_lower_floors(file: Path) -> None:
     assert room in FLOOR_OF, f"{room} has no floor; add it to FLOORS and to DESIGN"
     for other in _imports(file) - {room}:
         assert FLOOR_OF[other] < FLOOR_OF[room], f"{module} imports {other}, which is not below it"
+
+
+def test_the_top_level_is_the_agreed_one() -> None:
+    """Files that git knows; a trial's files belong elsewhere."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {name.partition("/")[0] for name in listed.splitlines()} == TOP_LEVEL
 
 
 def test_no_file_is_longer_than_500_lines() -> None:

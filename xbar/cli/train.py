@@ -76,8 +76,8 @@ def _train(recipe: Recipe, folder: Path) -> None:
     model, record = folder / "model.pt2", folder / "training.json"
     _check_writable(folder, model, record)
     data, training = recipe.load_data(), recipe.training()
-    try_model(training.model, data, recipe.batch, recipe.augment)
     if ":" in recipe.model:  # of the user's own
+        try_model(training.model, data, recipe.batch, recipe.augment)
         check_exportable(training.model, data.test_images[:2])
     n_epochs = sum(stage.epochs for stage in recipe.stages)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
