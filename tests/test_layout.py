@@ -28,8 +28,8 @@ FLOORS = [
 ]
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 TOP_LEVEL = {
-    ".ci", ".gitignore", "CHANGELOG.md", "Makefile", "README.md", "constraints.txt", "hw_configs", "mapping", "notebooks",
-    "pyproject.toml", "tests", "xbar",
+    ".ci", ".gitignore", "CHANGELOG.md", "Makefile", "README.md", "constraints.txt", "hw_configs", "mapping",
+    "notebooks", "pyproject.toml", "tests", "xbar",
 }  # fmt: skip
 FILES = sorted([*(ROOT / "xbar").rglob("*.py"), *(ROOT / "mapping").rglob("*.py")])
 

@@ -43,6 +43,15 @@ def test_a_trained_model_runs_on_a_chip(xbar, recipe: Path, tmp_path: Path) -> N
     assert f"{figures['accuracy']:.2%} float32" in out
 
 
+def test_the_last_line_tells_float32_and_the_epochs_what_the_method_shows(xbar, recipe: Path, tmp_path: Path) -> None:
+    changes = "chip: {name: isaac_isca_2016, precision.weight_bits: 2, precision.input_bits: 1}"
+    recipe.write_text(RECIPE.replace("kind: l1, strength: 0.1", f"kind: quantization_aware, {changes}"))
+    _, out, _ = xbar("train", recipe, "--out", tmp_path / "out")
+    figures = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert figures["epochs"][-1]["accuracy"] != figures["accuracy"]
+    assert f"accuracy in float32 {figures['accuracy']:.2%}" in out
+
+
 def test_learned_ranges_are_those_of_the_run(xbar, recipe: Path, tmp_path: Path) -> None:
     text = RECIPE.replace("kind: l1, strength: 0.1", "kind: quantization_aware, chip: isaac_isca_2016")
     recipe.write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import resource
 import signal
 from pathlib import Path
@@ -157,6 +158,21 @@ def test_a_method_that_looks_at_weights_when_attached_goes_on_as_well(data: Data
     resumed = pruned()
     assert resumed.run(data, tmp_path) == history
     assert torch.equal(_weights(resumed), _weights(whole))
+
+
+def test_the_seconds_of_all_epochs_add_up(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = itertools.count()
+    monkeypatch.setattr("xbar.training.trainer.time.perf_counter", lambda: float(next(ticks)))
+
+    def kill(epoch: Epoch) -> None:
+        if (epoch.stage, epoch.epoch) == (1, 0):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _training().run(data, tmp_path, kill)
+    resumed = _training()
+    resumed.run(data, tmp_path)
+    assert resumed.seconds == 4.0  # one for each epoch
 
 
 def test_masks_go_on_after_weights_fell_below_their_threshold(data: Data, tmp_path: Path) -> None:
