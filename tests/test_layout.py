@@ -20,7 +20,7 @@ FLOORS = [
     {"xbar.config", "xbar.network", "xbar.parts", "xbar.datasets", "xbar.pt2"},
     {"xbar.aten", "xbar.noise"},
     {"xbar.host", "xbar.hardware", "xbar.demo"},
-    {"xbar.quantization", "xbar.program", "xbar.result"},
+    {"xbar.quantization", "xbar.program", "xbar.result", "xbar.spiking"},
     {"xbar.frontends", "xbar.sim", "xbar.cost", "xbar.program_io", "mapping"},
     {"xbar.sweep", "xbar.training"},
     {"xbar.plots", "xbar.tables", "xbar.testing"},

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -359,9 +361,26 @@ def _described(
 
 
 def list_chips() -> tuple[str, ...]:
-    """Names of the chips that come with the package."""
-    files = importlib.resources.files("hw_configs").iterdir()
-    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
+    """Names of the chips of crossbars that come with the package."""
+    return tuple(name for name, spikes in _packaged().items() if not spikes)
+
+
+def list_spiking_chips() -> tuple[str, ...]:
+    """Names of the spiking chips that come with the package."""
+    return tuple(name for name, spikes in _packaged().items() if spikes)
+
+
+@cache
+def _packaged() -> dict[str, bool]:
+    """The chips that come with the package, in alphabetical order, and whether they spike."""
+    files = [f for f in importlib.resources.files("hw_configs").iterdir() if f.name.endswith(".yaml")]
+    texts = {f.name.removesuffix(".yaml"): f.read_text(encoding="utf-8") for f in files}
+    return {name: re.search(r"^neuron:", texts[name], re.MULTILINE) is not None for name in sorted(texts)}
+
+
+def is_spiking(document: Document) -> bool:
+    """Whether a document describes a chip of spiking cores: it has a `neuron`."""
+    return "neuron" in document.data
 
 
 def chip_document(name_or_path: str | Path) -> Document:
@@ -369,7 +388,7 @@ def chip_document(name_or_path: str | Path) -> Document:
     name = str(name_or_path)
     if isinstance(name_or_path, Path) or name.endswith((".yaml", ".yml")) or "/" in name or "\\" in name:
         return with_paths(load_yaml(name_or_path), ("noise",))
-    known = list_chips()
+    known = tuple(_packaged())
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"the chips are {', '.join(known)}"
@@ -388,6 +407,8 @@ def load_chip(
     it: {"noise.time_s": 3600}. Raises ConfigError with every problem at once, by file and line.
     """
     document = chip_document(name_or_path)
+    if is_spiking(document):
+        raise ConfigError(f"chip: {name_or_path} is a chip of spiking cores; use `xbar spike`, or load_spiking_chip")
     own = document.data.get("noise")
     chosen = noise if noise is not None else own if isinstance(own, str) else None
     if chosen is not None:

@@ -1,0 +1,1 @@
+"""Values of spiking networks and of programs for spiking cores. Describes, never computes."""

@@ -1,0 +1,84 @@
+"""What comes out of spiking cores: spikes, probes, counts (`SpikeResult`), and where to go on from (`SpikeState`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from xbar.same import same_fields
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeActivity:
+    """Exact counts over all ticks and all inputs of a batch.
+
+    spikes: int64 [core, neuron]. axon_events: int64 [core], active axons over all ticks; synaptic_events: int64 [core],
+    synapses of those that are there. updates: int64 [core], ticks in which the engine had to compute the core's
+    neurons (the chip computes them in every tick). input_spikes: spikes from the host, by link; output_spikes: spikes
+    of neurons with an output; merged: spikes that found their axon (or output) taken in that tick.
+    in_flight: spikes on their way at the end less those at the start.
+    """
+
+    n_ticks: int
+    n_batch: int
+    spikes: np.ndarray
+    axon_events: np.ndarray
+    synaptic_events: np.ndarray
+    updates: np.ndarray
+    input_spikes: int
+    output_spikes: int
+    merged: int
+    in_flight: int
+
+    def __add__(self, other: SpikeActivity) -> SpikeActivity:
+        """Of two runs of as many ticks on different inputs."""
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name != "n_ticks"}
+        return SpikeActivity(n_ticks=self.n_ticks, **sums)
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeState:
+    """Everything that the next tick depends on; `xbar.save_state` writes it, `xbar.load_state` reads it back equal.
+
+    tick: the next one. seed: of the random numbers. potential: int32 [batch, core, neuron].
+    pending: uint64 [batch, slot, core, word], the spikes that axons will get in tick t, in slot t mod 16.
+    later: int32 [event, 4] of (tick, batch, core, axon), spikes of the host that no slot reaches yet.
+    first: number of the batch's first input, on which its random numbers depend.
+    """
+
+    tick: int
+    seed: int
+    first: int
+    potential: np.ndarray
+    pending: np.ndarray
+    later: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeResult:
+    """outputs: bool [tick, batch, output]; spikes: bool and potentials: int32 [tick, batch, neuron] of the probed
+    neurons in the order of their probe (a potential is that after the tick).
+    """
+
+    outputs: np.ndarray
+    activity: SpikeActivity
+    state: SpikeState
+    spikes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.bool_))
+    potentials: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.int32))
+
+    def votes(self, classes: np.ndarray) -> np.ndarray:
+        """Spikes by class, int64 [batch, class], from the class of each output, int32 [output]."""
+        counts = self.outputs.sum(0)
+        votes = np.zeros((counts.shape[0], int(classes.max()) + 1), np.int64)
+        np.add.at(votes.T, classes, counts.T)
+        return votes
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
