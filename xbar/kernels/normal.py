@@ -1,7 +1,7 @@
 """Standard normal numbers that are a function of (key, row, column): the same for any batch, thread or machine.
 
-A row's key is mixed from the key and the row's id with two rounds of a 64-bit finaliser (Stafford's mix 13, as in
-SplitMix64; Steele, Lea & Flood, OOPSLA 2014), so that rows are independent whatever their ids. Within a row a 32-bit
+A row's key is mixed from the key and the row's id with two rounds of a 64-bit finaliser (`xbar.kernels.mixing`), so
+that rows are independent whatever their ids. Within a row a 32-bit
 mixer (multipliers of Wellons, `hash-prospector`, and of MurmurHash3) with four words of the row's key makes two words
 for a pair of columns, and the method of Box & Muller (Ann. Math. Stat. 29, 1958) two normals of them:
 
@@ -23,6 +23,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from xbar.kernels.lanes import Lanes, Row, ramp, splat
+from xbar.kernels.mixing import GOLDEN, counted, counted_plain, mixed, mixed_plain
 from xbar.kernels.parallel import parallel_for, team
 
 PAIRS = 32
@@ -30,7 +31,6 @@ BLOCK = 2 * PAIRS
 _ROWS_PER_TASK = 64
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio
 _STEP = 0x9E3779B9
 _MULTIPLIERS = (0x21F0AAAD, 0x735A2D97, 0x85EBCA6B, 0xC2B2AE35)
 _ONE = 0x3F800000  # bits of 1.0
@@ -57,27 +57,15 @@ _COS = _float32(
 
 
 @njit(cache=True)
-def _mixed(z):  # type: ignore[no-untyped-def]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True)
 def row_key(key, row):  # type: ignore[no-untyped-def]
     """128 bits for a row, as two uint64."""
-    low = _mixed(_mixed(key + _GOLDEN) + row * _GOLDEN)
-    return low, _mixed(low + _GOLDEN)
+    low = counted(key, row)
+    return low, mixed(low + GOLDEN)
 
 
 def _row_key_plain(key: int, row: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    def mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
-    low = mixed(mixed(np.array([key], np.uint64) + _GOLDEN) + row * _GOLDEN)
-    return low, mixed(low + _GOLDEN)
+    low = counted_plain(np.array([key], np.uint64), row)
+    return low, mixed_plain(low + GOLDEN)
 
 
 def _words(counter: Lanes, keys: list[Lanes]) -> tuple[Lanes, Lanes]:

@@ -8,16 +8,20 @@ import numpy as np
 
 from xbar.same import same_fields
 
+N_SLOTS = 16  # ticks that a core's scheduler looks ahead, this one included
+
 
 @dataclass(frozen=True, eq=False)
 class SpikeActivity:
     """Exact counts over all ticks and all inputs of a batch.
 
     spikes: int64 [core, neuron]. axon_events: int64 [core], active axons over all ticks; synaptic_events: int64 [core],
-    synapses of those that are there. updates: int64 [core], ticks in which the engine had to compute the core's
-    neurons (the chip computes them in every tick). input_spikes: spikes from the host, by link; output_spikes: spikes
-    of neurons with an output; merged: spikes that found their axon (or output) taken in that tick.
-    in_flight: spikes on their way at the end less those at the start.
+    their synapses. updates: int64 [core], ticks in which the engine had to compute the core's neurons (the chip does it
+    in every tick). input_spikes: what the host sent to axons; output_spikes: spikes of neurons with an output.
+    merged: spikes that found their axon taken in that tick, so that two became one.
+    in_flight: spikes on their way to axons at the end, less those at the start.
+
+    No spike is lost: input_spikes + spikes of neurons with a target core = sum(axon_events) + merged + in_flight.
     """
 
     n_ticks: int
@@ -33,6 +37,8 @@ class SpikeActivity:
 
     def __add__(self, other: SpikeActivity) -> SpikeActivity:
         """Of two runs of as many ticks on different inputs."""
+        if self.n_ticks != other.n_ticks:
+            raise ValueError(f"activities of as many ticks can be added, got {self.n_ticks} and {other.n_ticks}")
         sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name != "n_ticks"}
         return SpikeActivity(n_ticks=self.n_ticks, **sums)
 
@@ -42,12 +48,13 @@ class SpikeActivity:
 
 @dataclass(frozen=True, eq=False)
 class SpikeState:
-    """Everything that the next tick depends on; `xbar.save_state` writes it, `xbar.load_state` reads it back equal.
+    """Everything that the next tick depends on: a run that goes on from it gives what one run would have given.
 
-    tick: the next one. seed: of the random numbers. potential: int32 [batch, core, neuron].
-    pending: uint64 [batch, slot, core, word], the spikes that axons will get in tick t, in slot t mod 16.
-    later: int32 [event, 4] of (tick, batch, core, axon), spikes of the host that no slot reaches yet.
-    first: number of the batch's first input, on which its random numbers depend.
+    tick: the next one. seed, first: of the random numbers; input b of the batch draws those of number `first` + b.
+    potential: int32 [batch, core, neuron].
+    pending: uint64 [batch, slot, core, word], the axons that get a spike in tick t, in slot t mod N_SLOTS.
+    past: uint64 [tick, batch, word], the last input spikes, as far back as the longest delay of an input link.
+    settled: bool [batch, core], cores whose neurons cannot change until a spike comes.
     """
 
     tick: int
@@ -55,7 +62,8 @@ class SpikeState:
     first: int
     potential: np.ndarray
     pending: np.ndarray
-    later: np.ndarray
+    past: np.ndarray
+    settled: np.ndarray
 
     def __eq__(self, other: object) -> bool:
         return same_fields(self, other)

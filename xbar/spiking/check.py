@@ -1,0 +1,130 @@
+"""What does not fit: every rule that a spiking program breaks on its chip, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from xbar.errors import CapacityError
+from xbar.parts.neurons import N_TYPES
+from xbar.spiking.bits import n_words, unpacked
+from xbar.spiking.program import NOWHERE, OUTPUT, SpikingProgram
+
+MOST = 50  # problems that an error lists
+
+
+class Where(Protocol):
+    """How a place is told: that of a core, and of a neuron, an axon or a named parameter in it."""
+
+    def __call__(
+        self, core: int, *, neuron: int | None = None, axon: int | None = None, name: str | None = None
+    ) -> str: ...
+
+
+def plain_where(core: int, *, neuron: int | None = None, axon: int | None = None, name: str | None = None) -> str:
+    """`core 3: neuron 12: weight[2]`."""
+    parts = [f"core {core}"]
+    parts += [] if neuron is None else [f"neuron {neuron}"]
+    parts += [] if axon is None else [f"axon {axon}"]
+    return ": ".join(parts + ([] if name is None else [name]))
+
+
+def check_program(program: SpikingProgram, where: Where = plain_where) -> None:
+    """Raises CapacityError with everything that the chip cannot hold: at most MOST lines, and how many more.
+
+    where: how to tell places, for front ends whose files name them otherwise.
+    """
+    found = list(program_problems(program, where))
+    if found:
+        rest = len(found) - MOST
+        raise CapacityError(found[:MOST] + ([f"{program.name}: and {rest} more of such problems"] if rest > 0 else []))
+
+
+def program_problems(program: SpikingProgram, where: Where = plain_where) -> Iterator[str]:
+    """Every broken rule, one readable line each."""
+    yield from _sizes(program, where)
+    yield from _axons(program, where)
+    yield from _neurons(program, where)
+    yield from _targets(program, where)
+    yield from _inputs(program, where)
+
+
+def _sizes(p: SpikingProgram, where: Where) -> Iterator[str]:
+    chip = p.chip
+    if p.n_cores < 1:
+        yield f"{p.name}: needs at least one core, got none"
+    if p.n_cores > chip.n_cores:
+        yield (
+            f"{p.name}: needs {p.n_cores} cores, but {chip.name} has {chip.n_cores}; put chips side by side with "
+            "board.cols and board.rows, or make the network smaller"
+        )
+    for kind, needs, has in (("axons", p.n_axons, chip.core.axons), ("neurons", p.n_neurons, chip.core.neurons)):
+        if needs > has:
+            yield f"{p.name}: needs cores of {needs} {kind}, but those of {chip.name} have {has}"
+    outside = ((p.place < 0) | (p.place >= [chip.cols, chip.rows])).any(1)
+    for core in np.flatnonzero(outside):
+        x, y = p.place[core]
+        yield f"{where(int(core))}: must be on the mesh of {chip.cols} x {chip.rows} cores, got ({x}, {y})"
+    _, first, count = np.unique(p.place, axis=0, return_index=True, return_counts=True)
+    for core in first[count > 1]:
+        x, y = p.place[core]
+        others = np.flatnonzero((p.place == p.place[core]).all(1))[1:]
+        yield f"{where(int(others[0]))}: must have a place of its own, got ({x}, {y}), where {where(int(core))} is"
+
+
+def _axons(p: SpikingProgram, where: Where) -> Iterator[str]:
+    for core, axon in np.argwhere(p.axon_type >= N_TYPES):
+        got = p.axon_type[core, axon]
+        yield f"{where(int(core), axon=int(axon))}: axon type must be from 0 to {N_TYPES - 1}, got {got}"
+    if p.synapses.shape[-1] != n_words(p.n_neurons):
+        yield f"{p.name}: synapses must be [core, axon, {n_words(p.n_neurons)}] words, got {list(p.synapses.shape)}"
+    elif p.n_neurons % 64:
+        beyond = unpacked(p.synapses[..., -1:], 64)[..., p.n_neurons % 64 :].any(-1)
+        for core, axon in np.argwhere(beyond):
+            yield f"{where(int(core), axon=int(axon))}: has a synapse to a neuron beyond the {p.n_neurons} of the core"
+
+
+def _neurons(p: SpikingProgram, where: Where) -> Iterator[str]:
+    values = dict(p.neurons.items())
+    for rule in p.chip.neuron.rules():
+        for place in np.argwhere(rule.broken(values[rule.name])):
+            core, neuron, *kind = (int(i) for i in place)
+            name = rule.name + "".join(f"[{g}]" for g in kind)
+            hint = "; the chip can take any with neuron.reset_values=any" if rule.power_of_two else ""
+            got = values[rule.name][tuple(place)]
+            yield f"{where(core, neuron=neuron, name=name)}: {rule}, got {got}{hint}"
+
+
+def _targets(p: SpikingProgram, where: Where) -> Iterator[str]:
+    core, axon, delay = (getattr(p.targets, name) for name in ("core", "axon", "delay"))
+
+    def told(broken: np.ndarray, name: str, rule: str, got: np.ndarray) -> Iterator[str]:
+        for c, n in np.argwhere(broken):
+            yield f"{where(int(c), neuron=int(n), name=name)}: {rule}, got {got[c, n]}"
+
+    absent = (core >= p.n_cores) | ((core < 0) & (core != NOWHERE) & (core != OUTPUT))
+    yield from told(absent, "target core", f"must be one of the {p.n_cores} cores", core)
+    inside = (core >= 0) & ~absent
+    yield from told(
+        inside & ((axon < 0) | (axon >= p.n_axons)), "target axon", f"must be from 0 to {p.n_axons - 1}", axon
+    )
+    out = core == OUTPUT
+    yield from told(out & ((axon < 0) | (axon >= p.n_outputs)), "output", f"must be from 0 to {p.n_outputs - 1}", axon)
+    wrong = inside & ((delay < 1) | (delay > p.chip.max_delay))
+    yield from told(wrong, "delay", f"must be from 1 to {p.chip.max_delay}", delay)
+
+
+def _inputs(p: SpikingProgram, where: Where) -> Iterator[str]:
+    links = p.inputs
+    for i in np.flatnonzero((links.line < 0) | (links.line >= p.n_inputs)):
+        yield f"{p.name}: input link {i}: line must be from 0 to {p.n_inputs - 1}, got {links.line[i]}"
+    for i in np.flatnonzero((links.core < 0) | (links.core >= p.n_cores)):
+        yield f"{p.name}: input {links.line[i]}: its core must be one of the {p.n_cores} cores, got {links.core[i]}"
+    for i in np.flatnonzero((links.axon < 0) | (links.axon >= p.n_axons)):
+        yield f"{p.name}: input {links.line[i]}: axon must be from 0 to {p.n_axons - 1}, got {links.axon[i]}"
+    for i in np.flatnonzero(links.delay < 0):
+        yield f"{p.name}: input {links.line[i]}: delay must be 0 or more, got {links.delay[i]}"
+    if p.classes is not None and len(p.classes) != p.n_outputs:
+        yield f"{p.name}: needs one class for each of {p.n_outputs} outputs, got {len(p.classes)}"
