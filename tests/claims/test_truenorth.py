@@ -58,8 +58,8 @@ def test_power(voltage_V, rate_Hz, synapses, published_mW, allowed, told):
 
 
 def test_46_gsops_per_W_in_real_time():
-    """Of the typical network, 20 Hz and 128 synapses (Merolla 2014): 2.68 GSOPS. With the published 65 mW at 0.75 V that
-    is 41 per W, with our power 43, 6 % below 46; at 0.70 V ours is 50."""
+    """Of the typical network, 20 Hz and 128 synapses (Merolla 2014): 2.68 GSOPS. With the published 65 mW at 0.75 V
+    that is 41 per W, with our power 43, 6 % below 46; at 0.70 V ours is 50."""
     report = point(0.75, 20, 128)
     assert report.sops == pytest.approx(2.684e9, rel=1e-3)
     assert report.metrics()["gsops_per_W"] == pytest.approx(46, rel=0.07)

@@ -134,6 +134,11 @@ class SpikingChip(Settings):
         """Area of all chips."""
         return self.n_chips * self.mesh.chip_area_m2
 
+    @property
+    def idle_power_W(self) -> float:
+        """Of all chips at `voltage_V` with no spike anywhere."""
+        return self.n_cores * self.energy.core_static_W * self.energy.scale_rel
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return self.model_dump(mode="json")
