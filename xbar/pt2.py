@@ -70,10 +70,19 @@ def load_exported(path: str | Path) -> ExportedProgram:
     return _load(where, entries)
 
 
-def save_exported(program: ExportedProgram, path: str | Path, input_ranges: Mapping[str, float] | None = None) -> None:
-    """torch.export.save, with the input ranges that training learned, by module, for `load_input_ranges`."""
-    extra = {_RANGES: json.dumps(dict(input_ranges))} if input_ranges else {}
-    torch.export.save(program, path, extra_files=extra)
+def save_exported(
+    program: ExportedProgram,
+    path: str | Path,
+    input_ranges: Mapping[str, float] | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> None:
+    """torch.export.save, with the input ranges that training learned, by module, for `load_input_ranges`.
+
+    extra: more for `load_extra`, what JSON can say by the name of its entry.
+    """
+    files = {_RANGES: dict(input_ranges)} if input_ranges else {}
+    written = {name: json.dumps(value) for name, value in {**files, **(extra or {})}.items()}
+    torch.export.save(program, path, extra_files=written)
 
 
 def load_input_ranges(path: str | Path) -> dict[str, float]:
@@ -81,17 +90,28 @@ def load_input_ranges(path: str | Path) -> dict[str, float]:
 
     Of a file that `load_exported` has read. Raises ModelError where they are no numbers above 0.
     """
-    with zipfile.ZipFile(path) as archive:
-        entries = [name for name in archive.namelist() if name.partition("/")[2] == f"extra/{_RANGES}"]
-        content = archive.read(entries[0]) if entries else b"{}"
+    found = load_extra(path, _RANGES)
     try:
-        found = json.loads(content)
-        ranges = {str(name): float(value) for name, value in found.items()}
+        ranges = {str(name): float(value) for name, value in ({} if found is None else found).items()}
         if not all(0 < value < math.inf for value in ranges.values()):
             raise ValueError("ranges must be above 0 and finite")
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelError(f"{path}: its {_RANGES} is damaged ({error}); save the model again") from error
     return ranges
+
+
+def load_extra(path: str | Path, name: str) -> Any:
+    """What an extra entry of `save_exported` says, None where a file has no such entry.
+
+    Of a file that `load_exported` has read. Raises ModelError where it is no JSON.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = [entry for entry in archive.namelist() if entry.partition("/")[2] == f"extra/{name}"]
+        content = archive.read(entries[0]) if entries else b"null"
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise ModelError(f"{path}: its {name} is damaged ({error}); save the model again") from error
 
 
 def _entries(file: Path) -> dict[str, bytes]:

@@ -71,6 +71,7 @@ def train(
 def _train(recipe: Recipe, folder: Path) -> None:
     from xbar.demo.train import check_exportable, write
     from xbar.training.dry_run import try_model
+    from xbar.training.tea import tea_structure
     from xbar.training.trainer import accuracy, zero_share
 
     model, record = folder / "model.pt2", folder / "training.json"
@@ -92,7 +93,7 @@ def _train(recipe: Recipe, folder: Path) -> None:
         history = training.run(data, folder, told)
     score = accuracy(training.model, data.test_images, data.test_labels)
     ranges = {name: value for m in training.methods.values() for name, value in m.input_ranges.items()}
-    write(training.model.eval(), data.test_images[:2], str(model), ranges)
+    write(training.model.eval(), data.test_images[:2], str(model), ranges, tea_structure(training.model))
     figures = {
         "recipe": recipe.model_dump(mode="json"),
         "epochs": [asdict(epoch) for epoch in history],

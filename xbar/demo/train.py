@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -72,12 +73,16 @@ def fitted(data: str, epochs: int | None = None, seed: int = 0) -> tuple[nn.Modu
 
 
 def write(
-    model: nn.Module, example: torch.Tensor, out: str | None, input_ranges: Mapping[str, float] | None = None
+    model: nn.Module,
+    example: torch.Tensor,
+    out: str | None,
+    input_ranges: Mapping[str, float] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
-    """The model as a .pt2 archive at `out`; without `out`, the demo's weights into the package."""
+    """The model as an archive at `out` (see `save_exported`); without `out`, the demo's weights into the package."""
     try:
         if out is not None:
-            save_exported(_exported(model, example), out, input_ranges)
+            save_exported(_exported(model, example), out, input_ranges, extra)
         elif isinstance(model, DigitsCnn):
             from safetensors.torch import save_file
 

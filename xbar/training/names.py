@@ -18,13 +18,17 @@ from xbar.hardware import Chip, load_chip
 from xbar.noise import load_noise
 from xbar.training.base import Method, Together
 from xbar.training.levels import Levels, device_levels
+from xbar.training.tea_network import tea_mnist_4, tea_mnist_4_alternating, tea_mnist_5
 
-NETWORKS: dict[str, type[nn.Module]] = {
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "digits_cnn": DigitsCnn,
     "lenet5": LeNet5,
     "caffe_lenet": CaffeLeNet,
     "caffe_convnet": CaffeConvNet,
     "resnet20": ResNet20,
+    "tea-mnist-4": tea_mnist_4,
+    "tea-mnist-4-alternating": tea_mnist_4_alternating,
+    "tea-mnist-5": tea_mnist_5,
 }
 
 
