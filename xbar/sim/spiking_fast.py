@@ -1,12 +1,143 @@
-"""The spiking engine on kernels (being written)."""
+"""The spiking engine on kernels: a program laid out for them, and a run through them."""
 
 from __future__ import annotations
 
-from xbar.sim.spiking_plain import advance_plain
-from xbar.sim.spiking_run import Run
-from xbar.spiking.program import SpikingProgram
+import numpy as np
+
+from xbar.kernels import spikes as kernel
+from xbar.kernels.parallel import Team, team
+from xbar.kernels.spike_words import LANES
+from xbar.parts.neurons import N_TYPES, SUBTRACT, TO_RESET
+from xbar.sim.spiking_run import FIRST_SYNAPSE, Run
+from xbar.spiking.bits import WORD, n_words, packed
+from xbar.spiking.program import OUTPUT, SpikingProgram
+
+ROWS_MOST = 40  # active axons of a core above which counting synapses by type beats adding rows (measured)
+_TASKS = 64  # pieces of a tick, so that threads that are held up do not hold up the others
 
 
 def advance_fast(program: SpikingProgram, run: Run, method: str) -> None:
-    """All ticks of a run."""
-    advance_plain(program, run)
+    """All ticks of a run; fills its arrays and counts."""
+    threads = team()
+    alone = Team(threads.start, 1)
+    rows_most = {"rows": program.n_axons, "popcount": -1}.get(method, ROWS_MOST)
+    low, high = program.chip.neuron.potential_range
+    limits = kernel.Limits(low, high, program.n_axons, program.n_neurons, rows_most, FIRST_SYNAPSE)
+    cores_each, batch_each = _pieces(program.n_cores, run.n_batch)
+    n_parts = -(-run.n_batch // batch_each)
+    n_tasks = -(-program.n_cores // cores_each) * n_parts
+    flow = _flow(program, run, n_parts, max(n_tasks, run.n_batch))
+    probes = tuple(np.asarray(p, np.int64).reshape(-1, 2) for p in (run.probe.spikes, run.probe.potentials))
+    kernel.advance(
+        threads, alone, cores_of(program, threads), limits, _links(program), flow, run.keys, run.rows, run.tick,
+        (cores_each, batch_each, n_tasks), probes, run.probed, run.seen,
+    )  # fmt: skip
+    run.potential[:] = flow.potential[..., : program.n_neurons]
+    run.spikes[:] = flow.spikes.sum(0)
+    run.axon_events[:], run.synaptic_events[:], run.updates[:] = np.moveaxis(flow.by_core.sum(0), 1, 0)
+    totals = flow.counts.sum(0)
+    for name, place in (("merged", kernel.MERGED), ("output_spikes", kernel.OUTPUTS), ("input_spikes", kernel.INPUTS)):
+        run.counts[name] = int(totals[place])
+
+
+def _pieces(n_cores: int, n_batch: int) -> tuple[int, int]:
+    """Cores and inputs of one task: what is too little to share is one task."""
+    if n_cores * n_batch < _TASKS:
+        return n_cores, n_batch
+    cores_each = -(-n_cores // _TASKS)
+    batch_parts = max(1, _TASKS // -(-n_cores // cores_each))
+    return cores_each, -(-n_batch // min(batch_parts, n_batch))
+
+
+def _flow(program: SpikingProgram, run: Run, n_parts: int, n_counts: int) -> kernel.Flow:
+    width = n_words(program.n_neurons) * LANES
+    potential = np.zeros((run.n_batch, program.n_cores, width), np.int32)
+    potential[..., : program.n_neurons] = run.potential
+    return kernel.Flow(
+        potential=potential,
+        pending=run.pending,
+        settled=run.settled,
+        fired=np.zeros((run.n_batch, program.n_cores, n_words(program.n_neurons)), np.uint64),
+        outputs=run.outputs,
+        spikes=np.zeros((n_parts, program.n_cores, program.n_neurons), np.int64),
+        by_core=np.zeros((n_parts, program.n_cores, 3), np.int64),
+        counts=np.zeros((n_counts, kernel.N_COUNTS), np.int64),
+    )
+
+
+def _links(program: SpikingProgram) -> kernel.Links:
+    links = program.inputs
+    order = np.lexsort((links.line, links.delay))
+    delays = np.unique(links.delay)
+    lines = np.arange(program.n_inputs + 1)
+    first = np.zeros((len(delays), program.n_inputs + 1), np.int64)
+    for group, delay in enumerate(delays):
+        start = np.searchsorted(links.delay[order], delay)
+        own = links.line[order][links.delay[order] == delay]
+        first[group] = start + np.searchsorted(own, lines)
+    return kernel.Links(delays.astype(np.int64), first, _address(program, links.core, links.axon)[order])
+
+
+def _address(program: SpikingProgram, core: np.ndarray, axon: np.ndarray) -> np.ndarray:
+    """The bit of an axon in a slot, int64."""
+    return core.astype(np.int64) * (n_words(program.n_axons) * WORD) + axon
+
+
+def cores_of(program: SpikingProgram, threads: Team) -> kernel.Cores:
+    """A program as the kernels read it."""
+    n = program.neurons
+    width = n_words(program.n_neurons) * LANES
+    words = np.iinfo(np.int32)
+
+    def padded(values: np.ndarray, dtype: type, fill: int = 0) -> np.ndarray:
+        """[core, ..., neuron] with neurons up to whole words."""
+        out = np.full((*values.shape[:-1], width), fill, dtype)
+        out[..., : program.n_neurons] = values
+        return out
+
+    saturates, linear = n.negative_saturates, n.reset_mode == SUBTRACT
+    down = np.select(
+        [saturates, n.reset_mode == TO_RESET, linear], [-n.negative_threshold, -n.reset, n.negative_threshold]
+    )
+    low, high = program.chip.neuron.potential_range
+    inclusive = getattr(program.chip.neuron, "negative_test", "below") == "at_or_below"
+    general = n.stochastic_leak | n.leak_reversal | (n.noise_bits > 0)
+    kind = np.where(general.any(1), kernel.GENERAL, np.where(saturates.all(1), kernel.SATURATING, kernel.RESETTING))
+    # where all saturate, the floor is where they stay; else it is where they fall
+    floor = -n.negative_threshold + np.where(kind == kernel.SATURATING, 0, int(inclusive))[:, None]
+    by_type = np.moveaxis(n.weight, 2, 1)
+    chance = np.moveaxis(n.stochastic_weight, 2, 1)
+    flags = (
+        n.stochastic_leak * kernel.STOCHASTIC_LEAK
+        + n.leak_reversal * kernel.REVERSAL
+        + saturates * kernel.SATURATES
+        + linear * kernel.LINEAR
+    )
+    core = program.targets.core
+    target = np.where(core >= 0, _address(program, core, program.targets.axon), core)
+    target = np.where(core == OUTPUT, -2 - program.targets.axon.astype(np.int64), target)
+    of_type = program.axon_type[:, None] == np.arange(N_TYPES)[:, None]
+    return kernel.Cores(
+        synapses=np.ascontiguousarray(program.synapses),
+        columns=kernel.transposed(threads, program.synapses),
+        axon_type=np.ascontiguousarray(program.axon_type),
+        type_mask=packed(of_type),
+        row_size=np.bitwise_count(program.synapses).sum(-1, dtype=np.int32),
+        weight=padded(np.where(chance, 0, by_type), np.int16),
+        chance_weight=padded(by_type, np.int16),
+        chance=packed(chance),
+        has_chance=chance.any((1, 2)),
+        kind=kind.astype(np.uint8),
+        random=n.is_random.any(1),
+        flags=padded(flags, np.uint8),
+        noise=padded(n.noise_bits, np.uint8),
+        leak=padded(n.leak, np.int16),
+        threshold=padded(n.threshold, np.int32, words.max),
+        floor=padded(floor, np.int32, words.min),
+        up=padded(np.select([n.reset_mode == TO_RESET, linear], [n.reset, -n.threshold]), np.int32),
+        down=padded(np.clip(down, low, high), np.int32),
+        keep_up=packed(n.reset_mode != TO_RESET),
+        keep_down=packed(~saturates & (n.reset_mode != TO_RESET)),
+        target=padded(target, np.int32, -1),
+        delay=padded(program.targets.delay, np.uint8, 1),
+    )

@@ -12,7 +12,7 @@ from xbar.spiking.bits import n_words
 from xbar.spiking.program import SpikingProgram
 from xbar.spiking.result import SpikeState
 
-_SYNAPSES = np.uint64(1 << 40)  # counters below are those of neurons
+FIRST_SYNAPSE = 1 << 40  # numbers of random words below are those of neurons
 
 
 def _no_neurons() -> np.ndarray:
@@ -57,4 +57,4 @@ class Run:
 def synapse_counter(program: SpikingProgram, core: np.ndarray, neuron: np.ndarray, axon: np.ndarray) -> np.ndarray:
     """Number of a synapse's random word within a tick, uint64."""
     number = (core * program.n_neurons + neuron) * program.n_axons + axon
-    return number.astype(np.uint64) + _SYNAPSES
+    return number.astype(np.uint64) + np.uint64(FIRST_SYNAPSE)
