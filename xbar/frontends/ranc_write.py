@@ -14,7 +14,7 @@ from xbar.errors import OutputError
 from xbar.frontends.json_places import MOST
 from xbar.frontends.ranc import CONFIG, VERBOSITIES
 from xbar.parts.neuron.truenorth import TrueNorthNeuron
-from xbar.parts.neurons import KEEP, N_TYPES, TO_RESET, Neurons
+from xbar.parts.neurons import KEEP, N_TYPES, TO_RESET
 from xbar.spiking.bits import unpacked
 from xbar.spiking.program import NOWHERE, OUTPUT, SpikingProgram
 
@@ -90,6 +90,16 @@ class _Writing:
         self.silent = still & (n.negative_saturates | (n.negative_threshold > 0) | (n.reset == 0) | below)
         rises = (weight >= 0).all(-1) & (n.leak >= 0) & (n.initial >= 0)
         self.never_negative = rises & ((n.reset_mode != TO_RESET) | (n.reset >= 0)) & ~n.leak_reversal
+        same_floor = (n.reset_mode == TO_RESET) & (n.reset == n.negative_threshold)
+        self.refused = {
+            "has stochastic synapses (stochastic_weight)": (n.stochastic_weight & (weight != 0)).any(-1),
+            "has a stochastic leak (stochastic_leak)": n.stochastic_leak & (n.leak != 0),
+            "has a leak that changes direction (leak_reversal)": n.leak_reversal & (n.leak != 0),
+            "has threshold noise (noise_bits)": n.noise_bits > 0,
+            f"is not reset by its spikes (reset_mode {KEEP})": n.reset_mode == KEEP,
+            "saturates at its negative threshold (negative_saturates)": n.negative_saturates
+            & ~(same_floor | self.never_negative),
+        }
         self.nowhere = (program.targets.core == NOWHERE) & ~self.silent
         self.unused = [np.flatnonzero(~bits.any(1)) for bits in self.bits]  # axons
 
@@ -97,19 +107,7 @@ class _Writing:
         """What RANC cannot express, by neuron."""
         if not isinstance(self.program.chip.neuron, TrueNorthNeuron):
             yield f"{self.program.name}: RANC has TrueNorth's neuron, got {self.program.chip.neuron.kind!r}"
-        n: Neurons = self.program.neurons
-        same_floor = (n.reset_mode == TO_RESET) & (n.reset == n.negative_threshold)
-        refused = {
-            "has stochastic synapses (stochastic_weight)": (n.stochastic_weight & (n.weight != 0) & self.kinds).any(-1),
-            "has a stochastic leak (stochastic_leak)": n.stochastic_leak & (n.leak != 0),
-            "has a leak that changes direction (leak_reversal)": n.leak_reversal & (n.leak != 0),
-            "has threshold noise (noise_bits)": n.noise_bits > 0,
-            f"is not reset by its spikes (reset_mode {KEEP})": n.reset_mode == KEEP,
-            "saturates at its negative threshold (negative_saturates)": n.negative_saturates
-            & ~same_floor
-            & ~self.never_negative,
-        }
-        for what, found in refused.items():
+        for what, found in self.refused.items():
             for c, k in np.argwhere(found & ~self.silent):
                 yield f"core {c}: neuron {k}: {what}, which RANC has no words for"
         for c, k in np.argwhere(self.nowhere):
@@ -165,7 +163,7 @@ class _Writing:
             "current_potential": int(n.initial[c, k]),
             "reset_mode": int(n.reset_mode[c, k]),
         }
-        if self.silent[c, k]:
+        if any(found[c, k] for found in self.refused.values()):  # of a silent one, whose parameters do not matter
             given = dict.fromkeys(given, 0) | {"weights": [0] * N_TYPES, "positive_threshold": 1}
         return given | self._target(c, k, bus)
 
