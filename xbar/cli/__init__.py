@@ -1,4 +1,7 @@
-"""The `xbar` command: run, sweep, compare, train, show, check. Wrong input gives one clear message and exit code 2."""
+"""The `xbar` command: run, sweep, compare, train, spike, show, check.
+
+Wrong input gives one clear message and exit code 2.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sys
 
 import typer
 
-from xbar.cli import compare, run, show, sweep, train
+from xbar.cli import compare, run, show, spike, sweep, train
 from xbar.errors import XbarError
 
 app = typer.Typer(
@@ -16,11 +19,11 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
     help="Map a trained torch network onto simulated ReRAM crossbars: accuracy (under the noise of real devices too), "
-    "area, power, latency, ADC bits.",
+    "area, power, latency, ADC bits. Or run a spiking network on TrueNorth-style cores.",
     epilog="Start with [bold]xbar run[/bold]. A model is a .pt2 archive: "
     "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2').",
 )
-for command in (run.run, sweep.sweep, compare.compare, train.train, show.show, show.check):
+for command in (run.run, sweep.sweep, compare.compare, train.train, spike.spike, show.show, show.check):
     app.command()(command)
 
 

@@ -1,0 +1,124 @@
+"""`xbar spike`: a spiking network on spiking cores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xbar.cli.options import Set, out, stages, writable
+from xbar.errors import XbarError
+
+
+def spike(
+    model: Annotated[
+        str,
+        typer.Argument(help="RANC's .json, a .nir graph, or a .pt2 of a Tea or an ordinary ReLU network."),
+    ],
+    chip: Annotated[
+        str | None,
+        typer.Option(
+            "--chip",
+            "-c",
+            help="Name of a spiking chip (see 'xbar show'), or path of a YAML file. Default: truenorth_science_2014; "
+            "for RANC, one with the sizes of the file.",
+        ),
+    ] = None,
+    ticks: Annotated[
+        int | None, typer.Option("--ticks", "-t", min=1, help="Ticks to simulate (default: as the inputs need).")
+    ] = None,
+    set_: Set = None,
+    seed: Annotated[int, typer.Option(min=0, help="Fixes every random number.")] = 0,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "-d",
+            help="Images, whose pixels are chances to spike: digits, mnist:PATH, cifar10:PATH, or npz:FILE with images "
+            "and labels.",
+        ),
+    ] = None,
+    spikes: Annotated[
+        str | None,
+        typer.Option(
+            help="An npz file with spikes, 0 or 1 [tick, input] or [tick, batch, input], and perhaps labels [batch].",
+            metavar="FILE.npz",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Spikes at random: so many per tick on every input.")
+    ] = None,
+    inputs: Annotated[
+        int | None,
+        typer.Option("--inputs", "-n", min=1, help="The first N images or inputs of a file; with --rate, how many."),
+    ] = None,
+    copies: Annotated[
+        int | None, typer.Option(min=1, help="Copies of a Tea network, each with synapses of its own (default: 1).")
+    ] = None,
+    spikes_per_frame: Annotated[
+        int | None,
+        typer.Option(min=1, help="Ticks for which an image is shown (default: 1 for a Tea network, else all)."),
+    ] = None,
+    calibration: Annotated[
+        int, typer.Option(min=1, help="Training images that set the rates of an ordinary ReLU network.")
+    ] = 512,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw spikes, energy, cores and links into this file (png, svg, pdf).")
+    ] = None,
+) -> None:
+    """Run a spiking network on TrueNorth-style cores, tick by tick: spikes, rates, accuracy, energy, load of the cores.
+
+    [bold]Examples[/bold]
+
+    xbar spike net.json --ticks 100
+
+    xbar spike net.nir --spikes mine.npz --set energy.voltage_V=0.75 --plot raster.png
+
+    xbar spike runs/tea/model.pt2 --data mnist:PATH --copies 4 --spikes-per-frame 2
+    """
+    from xbar.sweep.grid import settings_of
+    from xbar.tables.spikes import print_spikes
+
+    problems: list[str] = []
+    settings: dict[str, str] = {}
+    if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
+        problems.append(f"--plot: must end in .png, .svg or .pdf, got {plot}")
+    try:
+        settings = settings_of(set_ or [])
+    except XbarError as error:
+        problems += error.problems
+    for file in (json_out, plot):
+        try:
+            writable(file)
+        except XbarError as error:
+            problems += error.problems
+    with stages() as stage:
+        from xbar.sweep.spike_job import SpikeJob, run_spikes
+
+        job = SpikeJob(
+            model=model,
+            chip=chip,
+            settings=settings,
+            n_ticks=ticks,
+            seed=seed,
+            data=data,
+            spikes=spikes,
+            rate=rate,
+            n_inputs=inputs,
+            n_copies=copies,
+            spikes_per_frame=spikes_per_frame,
+            n_calibration=calibration,
+        )
+        if problems:
+            raise XbarError([*problems, *job.problems()])
+        outcome = run_spikes(job, stage)
+    print_spikes(outcome, out)
+    if json_out is not None:
+        json_out.write_text(json.dumps(outcome.to_dict(), indent=1) + "\n")
+    if plot is not None:
+        from xbar.plots import save_spikes
+
+        save_spikes(outcome, plot)
