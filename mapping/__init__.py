@@ -2,5 +2,6 @@
 
 from mapping.compiler import compile  # noqa: A004  (the word of the design: mapping.compile)
 from mapping.routing import LayerRouting, Routing, routing
+from mapping.spiking.compiler import compile_spikes
 
-__all__ = ["LayerRouting", "Routing", "compile", "routing"]
+__all__ = ["LayerRouting", "Routing", "compile", "compile_spikes", "routing"]
