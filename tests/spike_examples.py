@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from xbar.cost.spiking import estimate_spikes
 from xbar.parts.neurons import Neurons
 from xbar.spiking.bits import packed
 from xbar.spiking.chip import SpikingChip, load_spiking_chip
 from xbar.spiking.program import NOWHERE, OUTPUT, InputLinks, SpikingProgram, Targets
 from xbar.spiking.result import SpikeActivity
+from xbar.sweep.spike_outcome import Raster, SpikeOutcome
 
 
 def tiny_chip(**settings: object) -> SpikingChip:
@@ -68,3 +70,24 @@ def silent(n_ticks: int = 10, n_batch: int = 2) -> SpikeActivity:
     """Nobody spikes."""
     none = np.zeros(3, np.int64)
     return SpikeActivity(n_ticks, n_batch, np.zeros((3, 3), np.int64), none, none, none, 0, 0, 0, 0)
+
+
+def outcome(activity: SpikeActivity | None = None, program: SpikingProgram | None = None) -> SpikeOutcome:
+    """Of two labelled inputs, the first of which is answered right."""
+    activity, program = activity or counted(), program or three_cores()
+    drawn = np.random.default_rng(0).random((activity.n_ticks, 7)) < 0.3
+    return SpikeOutcome(
+        program=program,
+        source="by hand",
+        seed=3,
+        n_ticks=activity.n_ticks,
+        read_from=program.latency,
+        activity=activity,
+        report=estimate_spikes(program, activity),
+        pipelined=estimate_spikes(program, activity, 2),
+        outputs=np.array([[6, 1], [2, 5]]) * (activity.output_spikes > 0),
+        labels=np.array([0, 0]),
+        accuracy=0.5,
+        raster=Raster(drawn * (activity.input_spikes > 0), (("inputs", 2), ("first", 3), ("outputs", 2))),
+        notes=("weights are rounded",),
+    )

@@ -32,7 +32,7 @@ def raster(spikes: np.ndarray, ax: Axes, groups: Sequence[tuple[str, int]] = ())
     """
     n_ticks, n_rows = spikes.shape
     groups = groups or (("", n_rows),)
-    width = float(np.clip(300 / max(n_ticks, 1), 0.5, 3.0))
+    width = float(np.clip(160 / max(n_ticks, 1), 0.5, 8.0))
     start = 0
     for i, (_, size) in enumerate(groups):
         tick, row = np.nonzero(spikes[:, start : start + size])
@@ -131,15 +131,18 @@ def save_spikes(outcome: SpikeOutcome, file: Path) -> None:
 
 
 def _window(program: SpikingProgram) -> tuple[int, int, int, int]:
-    """The part of the mesh that is used, and a little around it: first and last x, first and last y."""
+    """A square of the mesh around the used cores, as far as the mesh goes: first and last x, first and last y."""
     (left, low), (right, high) = program.place.min(0), program.place.max(0)
-    most_x, most_y = program.chip.cols - 1, program.chip.rows - 1
-    return (
-        max(int(left) - _MARGIN, 0),
-        min(int(right) + _MARGIN, most_x),
-        max(int(low) - _MARGIN, 0),
-        min(int(high) + _MARGIN, most_y),
+    side = int(max(right - left, high - low)) + 1 + 2 * _MARGIN
+    return *_around(int(left), int(right), side, program.chip.cols), *_around(
+        int(low), int(high), side, program.chip.rows
     )
+
+
+def _around(first: int, last: int, side: int, n: int) -> tuple[int, int]:
+    """`side` places of n, with first .. last in their middle as far as that goes."""
+    start = max(0, min((first + last + 1 - side) // 2, n - side))
+    return start, min(start + side, n) - 1
 
 
 def _mesh(ax: Axes, program: SpikingProgram, title: str) -> None:

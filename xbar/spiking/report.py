@@ -203,7 +203,7 @@ def _text(report: SpikingReport) -> list[str]:
         f"  area               {si(report.area_m2, 'm2')} chip, {si(report.used_area_m2, 'm2')} used",
         f"  spikes/input       {report.spikes:,.5g} ({report.rate_Hz:.4g} Hz per used neuron)",
         f"  energy/input       {si(report.energy_J, 'J')} = {si(report.dynamic_J, 'J')} events + "
-        f"{si(report.static_J, 'J')} at rest ({si(report.idle_J, 'J')} of idle cores)",
+        f"{si(report.static_J - report.idle_J, 'J')} used cores at rest + {si(report.idle_J, 'J')} idle cores",
         f"  power              {si(report.power_W, 'W')} with an input every {si(report.time_s, 's')}",
         f"  latency            {latency}",
         f"  speed              {efficiency(report.metrics())}",

@@ -7,10 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+import mapping
 from xbar.config import from_data, validate
 from xbar.datasets import Labelled
+from xbar.errors import ModelError
 from xbar.spiking.check import check_program
 from xbar.spiking.chip import SpikingChip, load_spiking_chip
+from xbar.spiking.copies import copies_of
 from xbar.spiking.program import SpikingProgram
 from xbar.sweep.spike_inputs import GivenSpikes
 
@@ -50,7 +55,7 @@ def load_model(job: SpikeJob, chip: SpikingChip | None, calibration: Labelled | 
     if kind == ".json":
         return _ranc(job, chip)
     chip = chip or load_spiking_chip(CHIP, job.settings)
-    raise NotImplementedError
+    return _nir(job, chip) if kind == ".nir" else _pt2(job, chip, calibration, stage)
 
 
 def _ranc(job: SpikeJob, chip: SpikingChip | None) -> Loaded:
@@ -62,3 +67,46 @@ def _ranc(job: SpikeJob, chip: SpikingChip | None) -> Loaded:
         program = replace(program, chip=validate(SpikingChip, from_data(program.chip.to_dict(), "chip"), job.settings))
         check_program(program)
     return Loaded(program, GivenSpikes("the file's own spikes", case.inputs))
+
+
+def _nir(job: SpikeJob, chip: SpikingChip) -> Loaded:
+    from xbar.frontends.nir_graph import from_nir
+
+    network = from_nir(job.model, chip)
+    return Loaded(mapping.compile_spikes(network, chip, seed=job.seed), notes=network.notes)
+
+
+def _pt2(job: SpikeJob, chip: SpikingChip, calibration: Labelled | None, stage: Stage) -> Loaded:
+    """A network of connection probabilities as copies, any other one by rates."""
+    from xbar.frontends.tea_model import load_bernoulli
+
+    name = _name(job.model)
+    trained = load_bernoulli(job.model)
+    if trained is not None:
+        n_copies = job.n_copies or 1
+        stage(f"placing {n_copies} copies")
+        program = mapping.compile_spikes(copies_of(trained, n_copies, seed=job.seed, name=name), chip, seed=job.seed)
+        note = f"{n_copies} of the copies that the probabilities allow, drawn with seed {job.seed}"
+        return Loaded(program, history_free=True, notes=(note,))
+    problems = []
+    if job.n_copies is not None:
+        rule = "has no connection probabilities to draw copies from"
+        problems.append(f"--copies: {job.model} {rule}, got {job.n_copies}; leave it out")
+    if calibration is None:
+        rule = "is an ordinary network, whose rates come from images"
+        problems.append(f"--data: {job.model} {rule}, got none; add for example --data mnist:PATH")
+    if problems or calibration is None:
+        raise ModelError(problems)
+    from xbar.frontends.rate_coded import rate_coded
+    from xbar.frontends.torch_module import from_torch
+
+    stage("converting activations to rates")
+    network = rate_coded(from_torch(job.model), torch.from_numpy(calibration.images), chip)
+    stage("placing")
+    return Loaded(mapping.compile_spikes(network, chip, seed=job.seed, name=name), notes=network.notes)
+
+
+def _name(model: str) -> str:
+    """A file's name, or its folder's where all files are called alike."""
+    path = Path(model)
+    return path.absolute().parent.name if path.stem in ("model", "input") else path.stem

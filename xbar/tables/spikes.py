@@ -61,10 +61,11 @@ def _headline(outcome: SpikeOutcome) -> RenderableType:
         ("outputs", _outputs(outcome)),
         (
             "spikes",
-            f"{report.spikes:,.6g} per input   {report.rate_Hz:.4g} Hz per used neuron   "
-            f"{report.input_spikes:,.6g} in   {report.output_spikes:,.6g} out   {report.merged:,.4g} merged",
+            f"{_figure(report.spikes)} per input   {report.rate_Hz:.4g} Hz per used neuron   "
+            f"{_figure(report.input_spikes)} in   {_figure(report.output_spikes)} out   "
+            f"{_figure(report.merged)} merged",
         ),
-        ("synapses", f"{report.synaptic_events:,.6g} synaptic events per input   {efficiency(report.metrics())}"),
+        ("synapses", f"{_figure(report.synaptic_events)} synaptic events per input   {efficiency(report.metrics())}"),
         (
             "cores",
             f"{report.n_cores_used:,} of {report.n_cores:,}   {si(report.used_area_m2, 'm2')} used of "
@@ -72,8 +73,8 @@ def _headline(outcome: SpikeOutcome) -> RenderableType:
         ),
         (
             "energy",
-            f"{si(report.energy_J, 'J')} per input = {si(report.dynamic_J, 'J')} events + {si(report.static_J, 'J')} "
-            f"at rest ({si(report.idle_J, 'J')} of idle cores)",
+            f"{si(report.energy_J, 'J')} per input = {si(report.dynamic_J, 'J')} events + "
+            f"{si(report.static_J - report.idle_J, 'J')} used cores at rest + {si(report.idle_J, 'J')} idle cores",
         ),
         *_pipelined(outcome),
         ("power", f"{si(report.power_W, 'W')} at {report.voltage_V:g} V, idle cores included"),
@@ -92,7 +93,7 @@ def _accuracy(outcome: SpikeOutcome) -> Iterator[tuple[str, str]]:
 def _outputs(outcome: SpikeOutcome) -> str:
     silent = int((outcome.outputs.sum(1) == 0).sum())
     counted = f", counted from tick {outcome.read_from} on" if outcome.read_from else ""
-    text = f"{outcome.outputs.sum() / len(outcome.outputs):,.6g} spikes per input{counted}"
+    text = f"{_figure(outcome.outputs.sum() / len(outcome.outputs))} spikes per input{counted}"
     return text + (f"   {_n(silent, 'input')} without any" if silent else "")
 
 
@@ -121,7 +122,7 @@ def _layers(report: SpikingReport) -> Table:
             escape(layer.name),
             f"{layer.n_cores:,}",
             f"{layer.n_neurons:,}",
-            *(f"{v:,.6g}" for v in (layer.spikes, layer.axon_events, layer.synaptic_events, layer.hops)),
+            *(_figure(v) for v in (layer.spikes, layer.axon_events, layer.synaptic_events, layer.hops)),
             si(energies[layer.name].energy_J, "J"),
         )
     return table
@@ -147,8 +148,13 @@ def _cores(outcome: SpikeOutcome) -> Table:
     for core in outcome.cores()[:_CORES]:
         load = (core[name] for name in ("axon_events", "synaptic_events", "spikes", "hops"))
         place = f"({core['x']}, {core['y']})"
-        table.add_row(escape(core["layer"]), str(core["core"]), place, *(f"{value:,.4g}" for value in load))
+        table.add_row(escape(core["layer"]), str(core["core"]), place, *(_figure(value) for value in load))
     return table
+
+
+def _figure(value: float) -> str:
+    """Four digits, and all of those before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _n(count: int, word: str) -> str:
