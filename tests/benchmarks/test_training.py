@@ -25,6 +25,9 @@ from xbar.training.one_level import OneLevel
 from xbar.training.pruning import MagnitudePruning
 from xbar.training.quantization_aware import QuantizationAware
 from xbar.training.rank_clipping import RankClipping
+from xbar.training.tea import Tea
+from xbar.training.tea_network import tea_mnist_4
+from xbar.training.truenorth_bias import TrueNorthBias
 
 BAR = 1.5
 BARS = {
@@ -49,7 +52,10 @@ METHODS: dict[str, Callable[[], Method]] = {
     "one level": lambda: OneLevel(1e-4, ramp=100, refit=EVERY),
     "quantization-aware": lambda: QuantizationAware(CHIP),
     "rank clipping, rank falling": lambda: RankClipping(every=EVERY),
+    "Tea": Tea,
+    "TrueNorth bias": lambda: Together(TrueNorthBias(4.0, ramp=100), Tea()),
 }
+OF_CORES = ("Tea", "TrueNorth bias")
 
 
 @pytest.fixture(autouse=True)
@@ -61,10 +67,10 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _round(method: Method | None) -> Callable[[], None]:
-    """Training steps of LeNet-5 on 64 images, SGD with momentum."""
+def _round(method: Method | None, of_cores: bool) -> Callable[[], None]:
+    """Training steps of LeNet-5 on 64 images, SGD with momentum; of four TrueNorth-style cores for their methods."""
     torch.manual_seed(0)
-    model = models.LeNet5()
+    model = tea_mnist_4() if of_cores else models.LeNet5()
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
     x, y = torch.rand(64, 1, 28, 28), torch.randint(10, (64,))
     if method is not None:
@@ -79,7 +85,7 @@ def _round(method: Method | None) -> Callable[[], None]:
 
 def _overhead(name: str, n_rounds: int) -> float:
     """Median time of a round with the method over that without, run in turns after one that does not count."""
-    rounds = [_round(METHODS[name]()), _round(None)]
+    rounds = [_round(METHODS[name](), name in OF_CORES), _round(None, name in OF_CORES)]
     times: list[list[float]] = [[], []]
     for i in range(n_rounds + 1):
         for steps, took in zip(rounds, times, strict=True):

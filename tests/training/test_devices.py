@@ -27,7 +27,10 @@ from xbar.training.quantization_aware import QuantizationAware
 from xbar.training.rank_clipping import RankClipping
 from xbar.training.recipe import AugmentSettings
 from xbar.training.stages import Stage
+from xbar.training.tea import Tea
+from xbar.training.tea_network import TeaLayer, TeaNetwork, balanced, merged, patches
 from xbar.training.trainer import Data, Training
+from xbar.training.truenorth_bias import TrueNorthBias
 
 ISAAC = load_chip("isaac_isca_2016", {"adc.bits": 3, "precision.weight_bits": 4, "precision.input_bits": 4})
 LEVELS = device_levels(load_chip("generic_1t1r").device, 5)
@@ -43,17 +46,22 @@ METHODS: dict[str, tuple[Callable[[], Method], str]] = {  # and the step between
     "pruning": (lambda: MagnitudePruning(fraction=0.5, structure="crossbar_row", crossbar=(16, 16)), "prune"),
     "quantization_aware": (lambda: QuantizationAware(ISAAC), ""),
     "rank_clipping": (lambda: RankClipping(eps=0.3, every=2), ""),
+    "tea": (Tea, ""),
+    "truenorth_bias": (lambda: TrueNorthBias(1.0, ramp=3), ""),
 }
+OF_CORES = ("tea", "truenorth_bias")
 
 
-def _model() -> nn.Module:
+def _model(of_cores: bool = False) -> nn.Module:
     torch.manual_seed(0)
+    if of_cores:
+        return TeaNetwork(72, [TeaLayer(patches((2, 6, 6), 4, 2), *balanced(4, 32, 20, 10))], merged(80, 10))
     return nn.Sequential(nn.Conv2d(2, 20, 3), nn.ReLU(), nn.Flatten(), nn.Linear(320, 20), nn.ReLU(), nn.Linear(20, 10))
 
 
 def _trained(name: str, device: torch.device) -> list[Tensor]:
     make, step = METHODS[name]
-    model, method = _model().to(device), make()
+    model, method = _model(name in OF_CORES).to(device), make()
     images, labels = torch.rand(8, 2, 6, 6).to(device), torch.randint(10, (8,)).to(device)
     optimizer = SGD(model.parameters(), 0.01, momentum=0.9, foreach=False)
     method.attach(model, optimizer)

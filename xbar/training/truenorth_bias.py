@@ -55,8 +55,8 @@ class TrueNorthBias(Method):
             raise TrainingError("TrueNorthBias: is not attached; call attach(model, optimizer) first")
         grown = min(1.0, (self._n_steps + 1) / self.ramp) if self.ramp else 1.0
         n = sum(layer.parameter.numel() for layer in self._found)
-        # within 0 .. 1 this is ||c - 1/2| - 1/2|, but with a slope at 0 and 1 too: what got there stays
-        apart = [torch.minimum(layer.parameter, 1 - layer.parameter).sum() for layer in self._found]
+        # the same within 0 .. 1, but with a slope at 0 and 1 too: what got there stays
+        apart = [(0.5 - (layer.parameter - 0.5).abs()).sum() for layer in self._found]
         return torch.stack(apart).sum() * (self.strength * grown / n)
 
     def after_step(self) -> None:
