@@ -24,7 +24,7 @@ wheel: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,data]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,data,nir]'
 	touch $@
 
 # Second opinions on circuits. Tests that need one are skipped, with the reason, where it cannot be installed. badcrossbar
