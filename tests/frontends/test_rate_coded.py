@@ -299,6 +299,11 @@ class Mixed(nn.Module):
         return y + y.flip(0)
 
 
+class OnlyFirst(Mixed):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.a(x))[0:1] * 2
+
+
 class Rewritten(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -323,6 +328,8 @@ def test_single_refusals() -> None:
     x = torch.rand(4, 4)
     with pytest.raises(ModelError, match="keep the inputs of a batch apart"):
         rate_coded(xbar.from_torch(Mixed(), x), x, chip())
+    with pytest.raises(ModelError, match="keep the inputs of a batch apart"):
+        rate_coded(xbar.from_torch(OnlyFirst(), x), x, chip())
     with pytest.raises(ModelError, match="which others read; write it out of place"):
         rate_coded(xbar.from_torch(Rewritten(), x), x, chip())
     with pytest.raises(ModelError, match="must have one input, got 2"):

@@ -123,8 +123,14 @@ class RateGraph:
         target = node.all_input_nodes[0] if _relu_cap(node) is not None else node
         sources = [c for c in self.cuts.values() if any(c.node in self._inputs_of(n) for n in way) or c.node is target]
         chunk = self.network.fixed_batch or _CHUNK
-        bias = self._push(way, target, {}, 1 if self.network.fixed_batch is None else chunk)[0]
-        matrices = [self._matrix(way, target, cut, bias, chunk) for cut in sources]
+        try:
+            bias = self._push(way, target, {}, 1 if self.network.fixed_batch is None else chunk)[0]
+            matrices = [self._matrix(way, target, cut, bias, chunk) for cut in sources]
+        except (RuntimeError, ValueError) as error:  # a shape that holds for the traced batch alone
+            raise ModelError(
+                f"{self.network.name}: {node.name}: cannot be followed for single inputs ({error}); keep the inputs of "
+                "a batch apart from each other"
+            ) from error
         used = [(c, m) for c, m in zip(sources, matrices, strict=True) if m.nnz]
         found = AffineMap(tuple(c for c, _ in used), tuple(m for _, m in used), bias)
         self._verify(node, found)
@@ -243,6 +249,11 @@ class RateGraph:
 
             def see(node: Node, value: Any, n: int = len(part)) -> None:
                 if isinstance(value, Tensor) and value.dim():
+                    if node in wanted and value.shape[0] % n:
+                        raise ModelError(
+                            f"{self.network.name}: {node.name}: has {list(value.shape)} values for {n} inputs; keep "
+                            "the inputs of a batch apart from each other"
+                        )
                     self._sizes[node] = (value.shape[0] // n, *value.shape[1:])
                     if node in wanted:
                         seen.setdefault(node, []).append(value.double().reshape(n, -1).numpy().copy())
