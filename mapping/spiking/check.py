@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mapping.spiking.partition import axon_codes
 from xbar.parts.neurons import N_TYPES
 from xbar.spiking.chip import SpikingChip
 from xbar.spiking.network import INPUT, SpikingLayer, SpikingNetwork
@@ -92,15 +91,15 @@ def _layer(layer: SpikingLayer, chip: SpikingChip) -> Iterator[str]:
         n, line = divmod(int(twice), layer.n_lines)
         yield f"{where}: neuron {n}: line {line} must have one synapse at most, got several"
     fan_in = np.bincount(neuron, minlength=layer.n_neurons)
-    for n in np.flatnonzero(fan_in > chip.core.axons):
+    for wide in np.flatnonzero(fan_in > chip.core.axons):
         yield (
-            f"{where}: neuron {n}: needs {fan_in[n]} axons, but a core of {chip.name} has {chip.core.axons}; give it "
-            "fewer inputs (patches, pruning)"
+            f"{where}: neuron {wide}: needs {fan_in[wide]} axons, but a core of {chip.name} has {chip.core.axons}; "
+            "give it fewer inputs (patches, pruning)"
         )
     values = dict(layer.neurons.items())
     for rule in chip.neuron.rules():
-        for place in np.argwhere(rule.broken(values[rule.name])):
-            n, *kind = (int(i) for i in place)
+        for at in np.argwhere(rule.broken(values[rule.name])):
+            n, *kind = (int(i) for i in at)
             name = rule.name + "".join(f"[{g}]" for g in kind)
             hint = "; the chip can take any with neuron.reset_values=any" if rule.power_of_two else ""
-            yield f"{where}: neuron {n}: {name}: {rule}, got {values[rule.name][tuple(place)]}{hint}"
+            yield f"{where}: neuron {n}: {name}: {rule}, got {values[rule.name][tuple(at)]}{hint}"

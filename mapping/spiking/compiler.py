@@ -12,7 +12,7 @@ from mapping.spiking.check import core_problem, network_problems
 from mapping.spiking.fanout import NEVER
 from mapping.spiking.partition import Part, axon_codes
 from mapping.spiking.place import place_cores
-from mapping.spiking.plan import plan
+from mapping.spiking.plan import LayerPlan, plan
 from mapping.spiking.wiring import Relays, Wiring, input_links, places_of, relays, targets, wire
 from xbar.errors import CapacityError
 from xbar.parts.neurons import N_TYPES, Neurons
@@ -20,7 +20,7 @@ from xbar.spiking.bits import n_words, packed
 from xbar.spiking.check import MOST, check_program
 from xbar.spiking.chip import SpikingChip
 from xbar.spiking.network import SpikingLayer, SpikingNetwork
-from xbar.spiking.program import SpikingProgram
+from xbar.spiking.program import InputLinks, SpikingProgram
 
 Ints = NDArray[np.int64]
 RELAYS = "relays"  # the layer of cores of relay neurons
@@ -28,8 +28,21 @@ RELAYS = "relays"  # the layer of cores of relay neurons
 
 @dataclass(frozen=True, eq=False)
 class _Core:
+    """A core and the part of a layer that it holds."""
+
     layer: SpikingLayer
     part: Part
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """Numbered cores and what joins them. outputs: of each copy, [neuron, 3] of core, number there, output."""
+
+    cores: list[_Core]
+    wirings: list[Wiring]
+    outputs: list[Ints]
+    inputs: InputLinks
+    relays: Relays
 
 
 def compile_spikes(
@@ -61,7 +74,35 @@ def compile_spikes(
         rule = "a neuron that draws random numbers and feeds several axons needs relays, which need cores of 2 neurons"
         _refuse([f"{name}: {rule} or more, got {chip.core.neurons}; take larger cores"])
     latency = max(layers[-1].offset for layers in plans)
+    layout = _laid_out(copies, plans, latency, chip)
+    n_relay_cores = layout.relays.n_cores
+    n_cores = len(layout.cores) + n_relay_cores
+    if n_cores > chip.n_cores:
+        _refuse([core_problem(name, n_cores, n_relay_cores, chip)])
+    axon_type, synapses, neurons = _contents(layout.cores, layout.relays, chip)
+    to = targets(layout.wirings, layout.outputs, layout.relays, n_cores, chip)
+    classes = [network.classes for network in copies if network.classes is not None]
+    program = SpikingProgram(
+        name=name,
+        chip=chip,
+        place=place_cores(to, chip, seed),
+        layer=(*(core.layer.name for core in layout.cores), *([RELAYS] * n_relay_cores)),
+        axon_type=axon_type,
+        synapses=synapses,
+        neurons=neurons,
+        targets=to,
+        inputs=layout.inputs,
+        n_inputs=copies[0].n_inputs,
+        n_outputs=sum(network.n_outputs for network in copies),
+        classes=np.concatenate(classes).astype(np.int32) if classes else None,
+        latency=latency,
+    )
+    check_program(program)
+    return program
 
+
+def _laid_out(copies: list[SpikingNetwork], plans: list[list[LayerPlan]], latency: int, chip: SpikingChip) -> _Layout:
+    """Number the cores, copy after copy and layer after layer, and wire them."""
     cores: list[_Core] = []
     wirings: list[Wiring] = []
     links, outputs = [], []
@@ -76,31 +117,7 @@ def compile_spikes(
         neuron, core, number = places_of(layers[-1], int(first[-2])).T
         outputs.append(np.stack([core, number, n_outputs + neuron], axis=1))
         n_outputs += network.n_outputs
-    relay = relays(wirings, len(cores), chip)
-    n_cores = len(cores) + relay.n_cores
-    if n_cores > chip.n_cores:
-        _refuse([core_problem(name, n_cores, relay.n_cores, chip)])
-
-    axon_type, synapses, neurons = _contents(cores, relay, chip)
-    to = targets(wirings, outputs, relay, n_cores, chip)
-    classes = [c.classes for c in copies if c.classes is not None]
-    program = SpikingProgram(
-        name=name,
-        chip=chip,
-        place=place_cores(to, chip, seed),
-        layer=(*(c.layer.name for c in cores), *([RELAYS] * relay.n_cores)),
-        axon_type=axon_type,
-        synapses=synapses,
-        neurons=neurons,
-        targets=to,
-        inputs=input_links(links),
-        n_inputs=copies[0].n_inputs,
-        n_outputs=n_outputs,
-        classes=np.concatenate(classes).astype(np.int32) if classes else None,
-        latency=latency,
-    )
-    check_program(program)
-    return program
+    return _Layout(cores, wirings, outputs, input_links(links), relays(wirings, len(cores), chip))
 
 
 def _contents(cores: list[_Core], relay: Relays, chip: SpikingChip) -> tuple[np.ndarray, np.ndarray, Neurons]:

@@ -1,4 +1,4 @@
-"""Trees of relay neurons: how a spike reaches several axons, each after its number of ticks, where a neuron has one target.
+"""Trees of relay neurons: how a spike reaches several axons in time, where a neuron has one target.
 
 An axon of a splitter core reaches some relay neurons, which spike in the tick in which they get a spike (weight 1,
 threshold 1, reset to 0, no leak). A relay has one target, as any neuron. Each tree takes delays of 1 .. max_delay on

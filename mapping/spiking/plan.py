@@ -88,7 +88,7 @@ def _spread(layer: SpikingLayer, fan: Ints, lines: Lines, core: SpikingCore) -> 
     each = np.where(layer.neurons.is_random, 1, np.maximum(fan, 1))
     ways = [once] if (each == 1).all() else [each, once]
     tried = [(partition(layer.synapses, copies, core.axons, core.neurons), copies) for copies in ways]
-    return min(tried, key=lambda way: _cores(*way, fan, lines, core))
+    return min(tried, key=lambda way: _cores(way[0], way[1], fan, lines, core))
 
 
 def _cores(parts: list[Part], copies: Ints, fan: Ints, lines: Lines, core: SpikingCore) -> float:
