@@ -134,7 +134,7 @@ def test_activity_of_another_program_or_of_nothing_is_told():
 
 def test_the_report_prints_and_becomes_json():
     report = estimate_spikes(three_cores(), counted())
-    for words in ("3 of 4", "GSOPS/W", "synaptic events", "second", "(unused)", "per used neuron", "0.8 V"):
+    for words in ("3 of 4", "SOPS/W", "synaptic events", "second", "(unused)", "per used neuron", "0.8 V"):
         assert words in str(report), words
     data = json.loads(json.dumps(report.to_dict()))
     assert sum(e["energy_J"] for e in data["ledger"]) == pytest.approx(data["metrics"]["energy_J"])

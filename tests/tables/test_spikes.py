@@ -30,7 +30,7 @@ def test_everything_is_told() -> None:
         "10 ticks of 1 ms for each of 2 inputs (by hand), seed 3",
         "7 spikes per input, counted from tick 1 on",
         "13 per input   260 Hz per used neuron   6 in   7 out   0 merged",
-        "15 synaptic events per input   1.5e-06 GSOPS",
+        "15 synaptic events per input   1.5 kSOPS, 23.65 MSOPS/W",
         "3 of 4",
         "471 nJ used cores at rest + 157 nJ idle cores",
         "in a pipeline, one every 2 ticks",

@@ -10,6 +10,7 @@ import typer
 
 from xbar.cli.options import Set, out, stages, writable
 from xbar.errors import XbarError
+from xbar.units import parse
 
 
 def spike(
@@ -59,11 +60,26 @@ def spike(
     ] = None,
     spikes_per_frame: Annotated[
         int | None,
-        typer.Option(min=1, help="Ticks for which an image is shown (default: 1 for a Tea network, else all)."),
+        typer.Option(
+            min=1,
+            help="Ticks for which an image is shown (default: --ticks, less those that an answer needs; 1 for a Tea "
+            "network).",
+        ),
     ] = None,
     calibration: Annotated[
         int, typer.Option(min=1, help="Training images that set the rates of an ordinary ReLU network.")
     ] = 512,
+    dt: Annotated[str | None, typer.Option(help="NIR: how long a tick is in the graph (default: 1 ms).")] = None,
+    reset: Annotated[
+        str | None,
+        typer.Option(help="NIR: v_reset (default), or subtract, if the graph's tool subtracts the threshold."),
+    ] = None,
+    max_error: Annotated[
+        float | None, typer.Option(min=0, max=1, help="NIR: rounding of weights that is taken (default: 0.01).")
+    ] = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="NIR: take a constant leak for LIF's exponential one.")
+    ] = False,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
     plot: Annotated[
         Path | None, typer.Option(help="Draw spikes, energy, cores and links into this file (png, svg, pdf).")
@@ -90,13 +106,18 @@ def spike(
         settings = settings_of(set_ or [])
     except XbarError as error:
         problems += error.problems
+    try:
+        dt_s = None if dt is None else parse(dt, "s")
+    except ValueError as error:
+        problems.append(f"--dt: {error}; write for example --dt '1 ms'")
+        dt_s = None
     for file in (json_out, plot):
         try:
             writable(file)
         except XbarError as error:
             problems += error.problems
     with stages() as stage:
-        from xbar.sweep.spike_job import SpikeJob, run_spikes
+        from xbar.sweep.spike_job import SpikeJob, read_sources, run_spikes
 
         job = SpikeJob(
             model=model,
@@ -111,9 +132,17 @@ def spike(
             n_copies=copies,
             spikes_per_frame=spikes_per_frame,
             n_calibration=calibration,
+            dt_s=dt_s,
+            reset=reset,
+            max_error=max_error,
+            approximate=approximate,
         )
         if problems:
-            raise XbarError([*problems, *job.problems()])
+            try:
+                read_sources(job)
+            except XbarError as error:
+                problems += error.problems
+            raise XbarError(problems)
         outcome = run_spikes(job, stage)
     print_spikes(outcome, out)
     if json_out is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -188,10 +187,10 @@ class SpikingReport:
         return "\n".join(_text(self))
 
 
-def efficiency(figures: Mapping[str, float]) -> str:
-    """Synaptic events per second, and per watt where there is power."""
-    text = f"{figures['gsops']:.4g} GSOPS"
-    return f"{text}, {figures['gsops_per_W']:.4g} GSOPS/W" if "gsops_per_W" in figures else text
+def efficiency(report: SpikingReport) -> str:
+    """Synaptic events per second (SOPS), and per watt where there is power."""
+    text = si(report.sops, "SOPS")
+    return f"{text}, {si(report.sops / report.power_W, 'SOPS/W')}" if report.power_W > 0 else text
 
 
 def _text(report: SpikingReport) -> list[str]:
@@ -206,7 +205,7 @@ def _text(report: SpikingReport) -> list[str]:
         f"{si(report.static_J - report.idle_J, 'J')} used cores at rest + {si(report.idle_J, 'J')} idle cores",
         f"  power              {si(report.power_W, 'W')} with an input every {si(report.time_s, 's')}",
         f"  latency            {latency}",
-        f"  speed              {efficiency(report.metrics())}",
+        f"  speed              {efficiency(report)}",
     ]
     total_m2, total_J = report.area_m2 or 1.0, report.energy_J or 1.0
     for key in ("part", "layer"):

@@ -95,15 +95,17 @@ def read_spikes(path: str) -> GivenSpikes:
     if not file.is_file():
         raise DataError(f"--spikes: {file} does not exist; write an npz file with numpy.savez(file, spikes=...)")
     try:
-        with np.load(file, allow_pickle=False) as bundle:
-            if not isinstance(bundle, np.lib.npyio.NpzFile) or "spikes" not in bundle:
-                has = ", ".join(bundle) if isinstance(bundle, np.lib.npyio.NpzFile) else "a single array"
-                raise DataError(f"--spikes: {file} must hold an array `spikes`, got {has or 'nothing'}")
-            spikes, labels = bundle["spikes"], bundle.get("labels")
+        with file.open("rb") as stream:  # np.load leaves a broken zip open
+            found = np.load(stream, allow_pickle=False)
+            bundle = {name: found[name] for name in found} if isinstance(found, np.lib.npyio.NpzFile) else {}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"--spikes: {file}: is no npz file of plain arrays ({error}); write it with savez") from error
+    if "spikes" not in bundle:
+        has = ", ".join(bundle) or "none by name"
         raise DataError(
-            f"--spikes: {file} is not an npz file of plain arrays ({error}); write it with savez"
-        ) from error
+            f"--spikes: {file}: must hold an array `spikes`, got {has}; write it with savez(file, spikes=...)"
+        )
+    spikes, labels = bundle["spikes"], bundle.get("labels")
     problems = []
     if spikes.ndim == 2:
         spikes = spikes[:, None]

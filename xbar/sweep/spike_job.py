@@ -37,6 +37,7 @@ class SpikeJob:
     n_ticks: of a run; None: as long as there are input spikes, and what the program needs to answer. n_inputs: the
     first of the batch, None for all (of `rate` one). n_copies: of a network of connection probabilities.
     n_calibration: training images that set the rates of an ordinary network.
+    dt_s, reset, max_error, approximate: of a NIR graph, see `xbar.from_nir`; None: its defaults.
     """
 
     model: str
@@ -51,6 +52,10 @@ class SpikeJob:
     n_copies: int | None = None
     spikes_per_frame: int | None = None
     n_calibration: int = 512
+    dt_s: float | None = None
+    reset: str | None = None
+    max_error: float | None = None
+    approximate: bool = False
 
     def problems(self) -> Iterator[str]:
         """Rules that the fields break together."""
@@ -81,6 +86,10 @@ class SpikeJob:
             yield f"--inputs: a RANC file has one run of spikes, got {self.n_inputs}; leave it out"
         if kind != ".pt2" and self.n_copies is not None:
             yield f"--copies: are of a .pt2 network of connection probabilities, got {self.n_copies}; leave it out"
+        nir = {"--dt": self.dt_s, "--reset": self.reset, "--max-error": self.max_error}
+        only_nir = [name for name, value in nir.items() if value is not None] + ["--approximate"] * self.approximate
+        if kind != ".nir" and only_nir:
+            yield f"{', '.join(only_nir)}: about NIR graphs, but the model is {self.model}; leave out"
         if self.spikes_per_frame is not None and self.data is None:
             yield f"--spikes-per-frame: is about images, got {self.spikes_per_frame}; add --data, or leave it out"
         if self.rate is not None and self.n_ticks is None:
@@ -95,7 +104,7 @@ def run_spikes(job: SpikeJob, stage: Stage = lambda name: None) -> SpikeOutcome:
     Images, and votes: in each of its ticks a pixel spikes with its value as the chance; output spikes count from the
     tick on in which the first input can show (`program.latency`); the class with the most of them is the answer.
     """
-    chip, given, images, calibration = _read(job)
+    chip, given, images, calibration = read_sources(job)
     stage("reading the network")
     loaded = load_model(job, chip, calibration, stage)
     program = loaded.program
@@ -136,10 +145,13 @@ def run_spikes(job: SpikeJob, stage: Stage = lambda name: None) -> SpikeOutcome:
     )
 
 
-def _read(
+def read_sources(
     job: SpikeJob,
 ) -> tuple[SpikingChip | None, GivenSpikes | None, datasets.Labelled | None, datasets.Labelled | None]:
-    """Chip, spikes of a file, images to simulate, images for calibration. XbarError with every problem at once."""
+    """Chip, spikes of a file, images to simulate, images for calibration: None for what a job has none of.
+
+    Raises ConfigError with every problem at once, of the job's fields too.
+    """
     problems = list(job.problems())
     chip = given = images = calibration = None
     try:
@@ -185,9 +197,7 @@ def _ticks_of_frames(job: SpikeJob, loaded: Loaded) -> int:
         return max(1, job.n_ticks - latency)
     if loaded.history_free:
         return 1
-    raise DataError(
-        "--ticks: is needed for a network that counts spikes over time, got none; add for example --ticks 64"
-    )
+    raise DataError("--ticks: is needed for a network that counts spikes, got none; add for example --ticks 64")
 
 
 def _check(program: SpikingProgram, stimulus: Stimulus, n_ticks: int) -> None:

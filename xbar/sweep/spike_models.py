@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -72,7 +72,9 @@ def _ranc(job: SpikeJob, chip: SpikingChip | None) -> Loaded:
 def _nir(job: SpikeJob, chip: SpikingChip) -> Loaded:
     from xbar.frontends.nir_graph import from_nir
 
-    network = from_nir(job.model, chip)
+    given = {"dt_s": job.dt_s, "reset": job.reset, "max_error": job.max_error}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    network = from_nir(job.model, chip, approximate=job.approximate, **options)
     return Loaded(mapping.compile_spikes(network, chip, seed=job.seed), notes=network.notes)
 
 

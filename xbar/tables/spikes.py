@@ -65,7 +65,7 @@ def _headline(outcome: SpikeOutcome) -> RenderableType:
             f"{_figure(report.input_spikes)} in   {_figure(report.output_spikes)} out   "
             f"{_figure(report.merged)} merged",
         ),
-        ("synapses", f"{_figure(report.synaptic_events)} synaptic events per input   {efficiency(report.metrics())}"),
+        ("synapses", f"{_figure(report.synaptic_events)} synaptic events per input   {efficiency(report)}"),
         (
             "cores",
             f"{report.n_cores_used:,} of {report.n_cores:,}   {si(report.used_area_m2, 'm2')} used of "
