@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +13,11 @@ from spike_examples import counted, silent, three_cores, tiny_chip
 
 from xbar.cost.spiking import estimate_spikes, operating_point, used_neurons
 from xbar.errors import DataError
+from xbar.parts.neurons import Neurons
 from xbar.spiking.chip import load_spiking_chip
+from xbar.spiking.program import InputLinks, SpikingProgram, Targets
 from xbar.spiking.report import AT_REST, SpikingReport
+from xbar.spiking.result import SpikeActivity
 
 
 def assert_sums_close(report: SpikingReport) -> None:
@@ -139,3 +143,31 @@ def test_the_report_prints_and_becomes_json():
     data = json.loads(json.dumps(report.to_dict()))
     assert sum(e["energy_J"] for e in data["ledger"]) == pytest.approx(data["metrics"]["energy_J"])
     assert data["by_layer"]["first"]["area_m2"] == pytest.approx(2 * 0.0936e-6)
+
+
+def test_a_simulated_chip_of_random_targets_costs_what_the_operating_point_says():
+    """Ways, borders and events of actual targets against their means."""
+    chip = tiny_chip(**{"core.neurons": 64, "core.axons": 64, "mesh.cols": 7, "mesh.rows": 12, "board.rows": 2})
+    drawn = np.random.default_rng(0)
+    shape = (chip.n_cores, 64)
+    program = SpikingProgram(
+        name="random",
+        chip=chip,
+        place=np.stack(np.divmod(np.arange(chip.n_cores), chip.rows), axis=1).astype(np.int32),
+        layer=("all",) * chip.n_cores,
+        axon_type=np.zeros(shape, np.uint8),
+        synapses=np.zeros((*shape, 1), np.uint64),
+        neurons=Neurons.of(shape),
+        targets=Targets(drawn.integers(0, chip.n_cores, shape, np.int32), np.zeros(shape, np.int32), np.ones(shape)),
+        inputs=InputLinks(*(np.zeros(0, np.int32) for _ in range(4))),
+        n_inputs=1,
+        n_outputs=1,
+    )
+    spikes = drawn.poisson(2, shape)
+    events = spikes.sum(1)
+    activity = SpikeActivity(100, 1, spikes, events, 10 * events, events, 0, 0, 0, 0)
+    ours = estimate_spikes(program, activity)
+    parts, expected = ours.by("part"), operating_point(chip, ours.rate_Hz, 10).by("part")
+    for name in ("synaptic events", "hops", "chip crossings", "cores at rest"):
+        assert parts[name].energy_J == pytest.approx(100 * expected[name].energy_J, rel=0.02), name
+    assert ours.power_W == pytest.approx(operating_point(chip, ours.rate_Hz, 10).power_W, rel=0.01)
