@@ -59,6 +59,39 @@ class _Rows:
 
 
 @intrinsic
+def pointer(typingctx: Any, array: Any) -> Any:
+    """The first element of an array, to be indexed like a flat one. Unlike an array it is not counted by whom it is
+    used, which takes longer than what kernels do with it; whoever calls the kernel keeps the array alive.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    element = types.uint8 if array.dtype == types.boolean else array.dtype
+    return types.CPointer(element)(array), codegen
+
+
+@intrinsic
+def at(typingctx: Any, pointer: Any, index: Any) -> Any:
+    """The address of an element."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(builder.gep(args[0], [args[1]]), _I64)
+
+    return types.intp(pointer, types.int64), codegen
+
+
+@intrinsic
+def moved(typingctx: Any, pointer: Any, index: Any) -> Any:
+    """A pointer to an element."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, types.int64), codegen
+
+
+@intrinsic
 def add_row(typingctx: Any, word: Any, weight: Any, total: Any) -> Any:
     """total += weight where the word has a 1; int16 lanes at both addresses."""
 
@@ -181,6 +214,26 @@ def lowest(typingctx: Any, word: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(_I1, 1))
 
     return types.int64(types.uint64), codegen
+
+
+def _prefetch(write: int) -> Any:
+    @intrinsic
+    def prefetch(typingctx: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            byte = ir.IntType(8).as_pointer()
+            kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            options = [ir.Constant(_I32, n) for n in (write, 3, 1)]  # into the nearest cache, of data
+            builder.call(function, [builder.inttoptr(args[0], byte), *options])
+            return context.get_dummy_value()
+
+        return types.void(types.intp), codegen
+
+    return prefetch
+
+
+fetch = _prefetch(0)  # an address that will be read soon
+fetch_to_write = _prefetch(1)
 
 
 @intrinsic

@@ -19,9 +19,13 @@ from xbar.kernels.spike_words import (
     add_counts,
     add_row,
     add_wide,
+    at,
+    fetch,
+    fetch_to_write,
     leak_and_compare,
     lowest,
-    popcount,
+    moved,
+    pointer,
     reset_where,
     set_bit,
 )
@@ -31,7 +35,10 @@ SATURATING, RESETTING, GENERAL = 0, 1, 2  # kinds of cores: all neurons saturate
 STOCHASTIC_LEAK, REVERSAL, SATURATES, LINEAR = 1, 2, 4, 8  # flags of a neuron in a GENERAL core
 MERGED, OUTPUTS, INPUTS, N_COUNTS = 0, 1, 2, 3
 _ROWS_ABREAST = 128  # rows whose weights of at most 255 an int16 can sum
-_FEW = 6  # spikes of a word that are reset one by one
+FIELDS = 8
+TARGET, DELAY, UP, KEPT, TIMES = 0, 1, 2, 3, 4
+TOGETHER = 256  # spikes that are worth delivering together
+_SOON, _SOONER = 24, 12  # spikes ahead whose record, and then whose axon, is fetched
 
 
 class Cores(NamedTuple):
@@ -42,8 +49,10 @@ class Cores(NamedTuple):
     weight: int16 [core, type, neuron], 0 where stochastic; chance_weight: int16, those; chance: uint64 [core, type,
     word], where they are; has_chance: bool [core]. kind: uint8 [core]; flags, noise: uint8 [core, neuron].
     leak: int16; threshold, floor: int32 (fell: v < floor); up, down: int32, added by a reset, to what the bits of
-    keep_up, keep_down (uint64 [core, word]) keep of V.
-    target: int32, core * padded axons + axon, -1, or -2 - output; delay: uint8. random: bool [core].
+    keep_up, keep_down (uint64 [core, word]) keep of V. random: bool [core].
+    spike: int32 [part, core, neuron, FIELDS], what is needed when a neuron fires, side by side since it comes from far:
+    TARGET, core * padded axons + axon, -1, or -2 - output; DELAY; UP, as above; KEPT, -1 where V is kept, else 0 (in
+    GENERAL cores, whose neurons are reset already, V is kept and UP is 0); and TIMES, how often it has fired.
     """
 
     synapses: NDArray[np.uint64]
@@ -66,17 +75,22 @@ class Cores(NamedTuple):
     down: NDArray[np.int32]
     keep_up: NDArray[np.uint64]
     keep_down: NDArray[np.uint64]
-    target: NDArray[np.int32]
-    delay: NDArray[np.uint8]
+    spike: NDArray[np.int32]
 
 
-class Limits(NamedTuple):
-    """Numbers that hold for all cores. rows_most: active axons up to which rows are added instead of counted."""
+class Size(NamedTuple):
+    """Numbers that hold for all cores. width: neurons padded to whole words; rows_most: active axons up to which rows
+    are added instead of counted; low, high: limits of potentials; first_synapse: number of a synapse's random word.
+    """
 
+    cores: int
+    axons: int
+    axon_words: int
+    neurons: int
+    words: int
+    width: int
     low: int
     high: int
-    n_axons: int
-    n_neurons: int
     rows_most: int
     first_synapse: int
 
@@ -91,8 +105,8 @@ class Links(NamedTuple):
 
 class Flow(NamedTuple):
     """What ticks change. potential: int32 [batch, core, neuron]; pending: uint64 [batch, slot, core, word]; settled:
-    bool [batch, core]; fired: uint64 [batch, core, word]; outputs: uint64 [tick, batch, word]; spikes: int64 [part,
-    core, neuron]; by_core: int64 [part, core, 3] axon events, synaptic events, updates; counts: int64 [task, N_COUNTS].
+    bool [batch, core]; fired: uint64 [batch, core, word]; outputs: uint64 [tick, batch, word]; by_core: int64 [part,
+    core, 3], axon events, synaptic events, updates.
     """
 
     potential: NDArray[np.int32]
@@ -100,12 +114,27 @@ class Flow(NamedTuple):
     settled: NDArray[np.bool_]
     fired: NDArray[np.uint64]
     outputs: NDArray[np.uint64]
-    spikes: NDArray[np.int64]
     by_core: NDArray[np.int64]
+
+
+class Desk(NamedTuple):
+    """Room for a task to work, [task, ...]: active axons, and neurons whose spikes are to be delivered, listed; active
+    axons as words, and those of a type; sums in int16 and int32 (0 between ticks); potentials before; the spikes of a
+    core. counts: int64 [task, N_COUNTS], what was counted so far.
+    """
+
+    listed: NDArray[np.int32]
+    sent: NDArray[np.int32]
+    active: NDArray[np.uint64]
+    of_type: NDArray[np.uint64]
+    narrow: NDArray[np.int16]
+    total: NDArray[np.int32]
+    old: NDArray[np.int32]
+    fired: NDArray[np.uint64]
     counts: NDArray[np.int64]
 
 
-@njit(cache=True)
+@njit(cache=True, forceinline=True)
 def _list_active(pending, first, n_words, active, listed):  # type: ignore[no-untyped-def]
     """Takes a core's words from its slot, which becomes empty; writes the active axons and returns their number."""
     n = 0
@@ -122,201 +151,258 @@ def _list_active(pending, first, n_words, active, listed):  # type: ignore[no-un
     return n
 
 
-@njit(cache=True)
-def _add_rows(cores, core, listed, n_active, narrow, total):  # type: ignore[no-untyped-def]
+@njit(cache=True, forceinline=True)
+def _add_rows(c, size, core, n_active, of):  # type: ignore[no-untyped-def]
     """total += the rows of the active axons, one after the other."""
-    n_words = cores.synapses.shape[2]
-    width = cores.leak.shape[1]
-    weights = cores.weight.ctypes.data + core * N_TYPES * width * 2
     for start in range(0, n_active, _ROWS_ABREAST):
         for i in range(start, min(start + _ROWS_ABREAST, n_active)):
-            axon = listed[i]
-            of_type = weights + np.int64(cores.axon_type[core, axon]) * width * 2
-            for w in range(n_words):
-                add_row(cores.synapses[core, axon, w], of_type + w * LANES * 2, narrow.ctypes.data + w * LANES * 2)
-        for w in range(n_words):
-            add_wide(narrow.ctypes.data + w * LANES * 2, total.ctypes.data + w * LANES * 4)
+            axon = core * size.axons + of.listed[i]
+            weights = (core * N_TYPES + np.int64(c.axon_type[axon])) * size.width
+            for w in range(size.words):
+                add_row(c.synapses[axon * size.words + w], at(c.weight, weights + w * LANES), at(of.narrow, w * LANES))
+        for w in range(size.words):
+            add_wide(at(of.narrow, w * LANES), at(of.total, w * LANES))
 
 
-@njit(cache=True)
-def _add_counted(cores, core, active, of_type, total):  # type: ignore[no-untyped-def]
+@njit(cache=True, forceinline=True)
+def _add_counted(c, size, core, of):  # type: ignore[no-untyped-def]
     """total += weight of each type times the neuron's active synapses of that type."""
-    n_axon_words, width = cores.columns.shape[1:]
-    columns = cores.columns.ctypes.data + core * n_axon_words * width * 8
     for kind in range(N_TYPES):
         some = np.uint64(0)
-        for w in range(n_axon_words):
-            of_type[w] = active[w] & cores.type_mask[core, kind, w]
-            some |= of_type[w]
+        for w in range(size.axon_words):
+            of.of_type[w] = of.active[w] & c.type_mask[(core * N_TYPES + kind) * size.axon_words + w]
+            some |= of.of_type[w]
         if some == 0:
             continue
-        weights = cores.weight.ctypes.data + (core * N_TYPES + kind) * width * 2
-        for w in range(width // LANES):
-            here = w * LANES
+        columns, weights = core * size.axon_words * size.width, (core * N_TYPES + kind) * size.width
+        for first in range(0, size.width, LANES):
             add_counts(
-                columns + here * 8, width * 8, of_type.ctypes.data, n_axon_words, weights + here * 2,
-                total.ctypes.data + here * 4,
+                at(c.columns, columns + first), size.width * 8, at(of.of_type, 0), size.axon_words,
+                at(c.weight, weights + first), at(of.total, first),
             )  # fmt: skip
 
 
 @njit(cache=True)
-def _add_chances(cores, limits, core, listed, n_active, key, total):  # type: ignore[no-untyped-def]
+def _add_chances(c, size, core, n_active, key, of):  # type: ignore[no-untyped-def]
     """total += sgn(S) F(S, rho) of the stochastic synapses of active axons."""
     for i in range(n_active):
-        axon = np.int64(listed[i])
-        kind = cores.axon_type[core, axon]
-        for w in range(cores.synapses.shape[2]):
-            word = cores.synapses[core, axon, w] & cores.chance[core, kind, w]
+        axon = np.int64(of.listed[i])
+        kind = core * N_TYPES + np.int64(c.axon_type[core * size.axons + axon])
+        for w in range(size.words):
+            word = c.synapses[(core * size.axons + axon) * size.words + w] & c.chance[kind * size.words + w]
             while word:
                 neuron = w * 64 + lowest(word)
                 word &= word - np.uint64(1)
-                weight = np.int64(cores.chance_weight[core, kind, neuron])
-                number = (core * limits.n_neurons + neuron) * limits.n_axons + axon + limits.first_synapse
+                weight = np.int64(c.chance_weight[kind * size.width + neuron])
+                number = (core * size.neurons + neuron) * size.axons + axon + size.first_synapse
                 rho = np.int64(counted(key, np.uint64(number)) & np.uint64(255))
                 if abs(weight) >= rho:
-                    total[neuron] += 1 if weight > 0 else (-1 if weight < 0 else 0)
+                    of.total[neuron] += 1 if weight > 0 else (-1 if weight < 0 else 0)
 
 
 @njit(cache=True)
-def _step_general(cores, limits, core, potential, total, key, fired):  # type: ignore[no-untyped-def]
+def _step_general(c, size, core, potential, key, of):  # type: ignore[no-untyped-def]
     """One tick of neurons of any kind, one by one; whether a potential changed. `total` becomes 0."""
     changed = False
-    for j in range(limits.n_neurons):
-        flags, before = cores.flags[core, j], np.int64(potential[j])
-        v = min(max(before + total[j], limits.low), limits.high)
-        total[j] = 0
-        leak, noise = np.int64(cores.leak[core, j]), np.int64(cores.noise[core, j])
-        eta = np.int64(0)
-        if (flags & STOCHASTIC_LEAK) or noise:
-            word = counted(key, np.uint64(core * limits.n_neurons + j))
-            if (flags & STOCHASTIC_LEAK) and leak != 0:
-                happens = abs(leak) >= np.int64(word & np.uint64(255))
-                leak = (1 if leak > 0 else -1) if happens else 0
-            eta = np.int64((word >> np.uint64(8)) & np.uint64(255)) & ((1 << noise) - 1)
-        if flags & REVERSAL:
-            moved = v + leak if v > 0 else (v - leak if v < 0 else 0)
-            v = 0 if (moved > 0) != (v > 0) else moved
-        else:
-            v += leak
-        v = min(max(v, limits.low), limits.high)
-        bit = np.uint64(1) << np.uint64(j & 63)
-        eta_down = 0 if flags & SATURATES else eta
-        if v >= cores.threshold[core, j] + eta:
-            fired[j >> 6] |= bit
-            kept = v if cores.keep_up[core, j >> 6] & bit else 0
-            v = kept + cores.up[core, j] - (eta if flags & LINEAR else 0)
-        elif v < cores.floor[core, j] - eta_down:
-            kept = v if cores.keep_down[core, j >> 6] & bit else 0
-            v = kept + cores.down[core, j] + (eta_down if flags & LINEAR else 0)
-        changed |= v != before
-        potential[j] = v
+    for w in range(size.words):
+        fired = np.uint64(0)
+        for bit in range(min(64, size.neurons - w * 64)):
+            j = w * 64 + bit
+            here, mask = core * size.width + j, np.uint64(1) << np.uint64(bit)
+            flags, before = c.flags[here], np.int64(potential[j])
+            v = min(max(before + of.total[j], size.low), size.high)
+            of.total[j] = 0
+            leak, noise, eta = np.int64(c.leak[here]), np.int64(c.noise[here]), np.int64(0)
+            if (flags & STOCHASTIC_LEAK) or noise:
+                word = counted(key, np.uint64(core * size.neurons + j))
+                if (flags & STOCHASTIC_LEAK) and leak != 0:
+                    happens = abs(leak) >= np.int64(word & np.uint64(255))
+                    leak = (1 if leak > 0 else -1) if happens else 0
+                eta = np.int64((word >> np.uint64(8)) & np.uint64(255)) & ((1 << noise) - 1)
+            if flags & REVERSAL:
+                nearer = v + leak if v > 0 else (v - leak if v < 0 else 0)
+                v = 0 if (nearer > 0) != (v > 0) else nearer
+            else:
+                v += leak
+            v = min(max(v, size.low), size.high)
+            eta_down = 0 if flags & SATURATES else eta
+            if v >= c.threshold[here] + eta:
+                fired |= mask
+                kept = v if c.keep_up[core * size.words + w] & mask else 0
+                v = kept + c.up[here] - (eta if flags & LINEAR else 0)
+            elif v < c.floor[here] - eta_down:
+                kept = v if c.keep_down[core * size.words + w] & mask else 0
+                v = kept + c.down[here] + (eta_down if flags & LINEAR else 0)
+            changed |= v != before
+            potential[j] = v
+        of.fired[w] = fired
     return changed
 
 
-@njit(cache=True)
-def _step_words(cores, limits, core, potential, total, old, watch, fired):  # type: ignore[no-untyped-def]
+@njit(cache=True, forceinline=True)
+def _step_words(c, size, core, potential, watch, of):  # type: ignore[no-untyped-def]
     """One tick of deterministic neurons, 64 at a time; whether a potential changed, where `watch` asks for it."""
-    stays = np.int64(cores.kind[core] == SATURATING)
-    width = cores.leak.shape[1]
+    stays = np.int64(c.kind[core] == SATURATING)
     changed = np.uint64(0)
-    resetting = watch and not stays
-    if resetting:
-        old[:] = potential
-    for w in range(width // LANES):
+    compares = watch and not stays
+    if compares:
+        for j in range(size.width):
+            of.old[j] = potential[j]
+    for w in range(size.words):
         first = w * LANES
-        here, at = core * width + first, potential.ctypes.data + first * 4
-        up, fell, moved = leak_and_compare(
-            at, total.ctypes.data + first * 4, cores.leak.ctypes.data + here * 2,
-            cores.threshold.ctypes.data + here * 4, cores.floor.ctypes.data + here * 4, limits.low, limits.high, stays,
+        here, now = core * size.width + first, at(potential, first)
+        up, fell, shifted = leak_and_compare(
+            now, at(of.total, first), at(c.leak, here), at(c.threshold, here), at(c.floor, here), size.low, size.high,
+            stays,
         )  # fmt: skip
         if fell:
-            reset_where(fell, cores.keep_down[core, w], cores.down.ctypes.data + here * 4, at)
-        changed |= moved
-        fired[w] = up
-        if popcount(up) > _FEW:
-            reset_where(up, cores.keep_up[core, w], cores.up.ctypes.data + here * 4, at)
-            continue
-        while up:
-            bit = lowest(up)
-            up &= up - np.uint64(1)
-            kept = potential[first + bit] if (cores.keep_up[core, w] >> np.uint64(bit)) & np.uint64(1) else 0
-            potential[first + bit] = kept + cores.up[core, first + bit]
-    return np.any(old != potential) if resetting else changed != 0
+            reset_where(fell, c.keep_down[core * size.words + w], at(c.down, here), now)
+        changed |= shifted
+        of.fired[w] = up
+    if compares:
+        changed = np.uint64(0)
+        for j in range(size.width):
+            changed |= np.uint64(of.old[j] != potential[j])
+    return changed != 0
 
 
-@njit(cache=True)
-def _deliver(cores, flow, core, batch, tick, now, fired, spikes, counts):  # type: ignore[no-untyped-def]
-    """Send the spikes of a core to the slots of their axons and to the outputs."""
-    n_cores, n_words = flow.pending.shape[2:]
-    slots = flow.pending.ctypes.data + batch * N_SLOTS * n_cores * n_words * 8
-    outputs = flow.outputs.ctypes.data + (tick * flow.outputs.shape[1] + batch) * flow.outputs.shape[2] * 8
-    for w in range(len(fired)):
-        word = fired[w]
+@njit(cache=True, forceinline=True)
+def _list_fired(size, core, of, n):  # type: ignore[no-untyped-def]
+    """Adds the neurons of a core that fired to those to be delivered; how many these are now."""
+    for w in range(size.words):
+        word = of.fired[w]
         while word:
-            neuron = w * 64 + lowest(word)
+            of.sent[n] = core * size.width + w * 64 + lowest(word)
+            n += 1
             word &= word - np.uint64(1)
-            spikes[core, neuron] += 1
-            target = np.int64(cores.target[core, neuron])
-            if target >= 0:
-                slot = (now + cores.delay[core, neuron]) % N_SLOTS
-                counts[MERGED] += set_bit(slots + (slot * n_cores * n_words + (target >> 6)) * 8, target & 63)
-            elif target < -1:
-                counts[OUTPUTS] += 1
-                output = -2 - target
-                set_bit(outputs + (output >> 6) * 8, output & 63)
+    return n
+
+
+@njit(cache=True, forceinline=True)
+def _slot_of(size, slots, now, spike, record):  # type: ignore[no-untyped-def]
+    """The address of the word that a spike sets a bit of."""
+    slot = (now + spike[record + DELAY]) % N_SLOTS
+    return slots + (slot * size.cores * size.axon_words + (np.int64(spike[record + TARGET]) >> 6)) * 8
+
+
+@njit(cache=True, forceinline=True)
+def _deliver(size, spike, potential, n, now, slots, outputs, of):  # type: ignore[no-untyped-def]
+    """Reset the neurons that fired and send their spikes to the slots of their axons and to the outputs.
+
+    What a spike needs lies anywhere in memory, so that it is fetched some spikes ahead.
+    """
+    for i in range(-_SOON, n):
+        if i + _SOON < n:
+            fetch(at(spike, np.int64(of.sent[i + _SOON]) * FIELDS))
+        if 0 <= i + _SOONER < n:
+            record = np.int64(of.sent[i + _SOONER]) * FIELDS
+            if spike[record + TARGET] >= 0:
+                fetch_to_write(_slot_of(size, slots, now, spike, record))
+        if i < 0:
+            continue
+        neuron = np.int64(of.sent[i])
+        record = neuron * FIELDS
+        spike[record + TIMES] += 1
+        potential[neuron] = (potential[neuron] & spike[record + KEPT]) + spike[record + UP]
+        target = np.int64(spike[record + TARGET])
+        if target >= 0:
+            of.counts[MERGED] += set_bit(_slot_of(size, slots, now, spike, record), target & 63)
+        elif target < -1:
+            of.counts[OUTPUTS] += 1
+            output = -2 - target
+            set_bit(outputs + (output >> 6) * 8, output & 63)
+
+
+@njit(cache=True, forceinline=True)
+def _fetch_rows(c, size, core, pending, first):  # type: ignore[no-untyped-def]
+    """Fetch the rows of the axons that are active in a core."""
+    for w in range(size.axon_words):
+        word = pending[first + w]
+        while word:
+            fetch(at(c.synapses, (core * size.axons + w * 64 + lowest(word)) * size.words))
+            word &= word - np.uint64(1)
+
+
+@njit(cache=True, forceinline=True)
+def _bare(c):  # type: ignore[no-untyped-def]
+    """The same with pointers for arrays."""
+    return Cores(
+        pointer(c.synapses), pointer(c.columns), pointer(c.axon_type), pointer(c.type_mask), pointer(c.row_size),
+        pointer(c.weight), pointer(c.chance_weight), pointer(c.chance), pointer(c.has_chance), pointer(c.kind),
+        pointer(c.random), pointer(c.flags), pointer(c.noise), pointer(c.leak), pointer(c.threshold), pointer(c.floor),
+        pointer(c.up), pointer(c.down), pointer(c.keep_up), pointer(c.keep_down), pointer(c.spike),
+    )  # fmt: skip
+
+
+@njit(cache=True, forceinline=True)
+def _step_core(c, size, core, n_active, potential, key, now, of):  # type: ignore[no-untyped-def]
+    """One tick of a core whose active axons are listed; whether it is settled: nothing changes until a spike comes."""
+    if n_active > size.rows_most:
+        _add_counted(c, size, core, of)
+    elif n_active:
+        _add_rows(c, size, core, n_active, of)
+    random = c.random[core]
+    tick_key = counted(key, np.uint64(now)) if random else np.uint64(0)
+    if n_active and c.has_chance[core]:
+        _add_chances(c, size, core, n_active, tick_key, of)
+    if c.kind[core] == GENERAL:
+        changed = _step_general(c, size, core, potential, tick_key, of)
+    else:
+        changed = _step_words(c, size, core, potential, n_active == 0, of)
+    some = np.uint64(0)
+    for w in range(size.words):
+        some |= of.fired[w]
+    return n_active == 0 and not changed and some == 0 and random == 0
 
 
 @njit(cache=True)
-def _tick_task(task, cores, limits, flow, keys, tick, now, cores_each, batch_each):  # type: ignore[no-untyped-def]
+def _tick_task(task, arrays, size, flow, desks, keys, tick, now, cores_each, batch_each):  # type: ignore[no-untyped-def]
     """Some cores for some inputs of the batch."""
-    n_batch, _, n_cores, n_words = flow.pending.shape
+    c = _bare(arrays)
+    n_batch = len(keys)
     n_parts = (n_batch + batch_each - 1) // batch_each
     part = task % n_parts
-    width = cores.leak.shape[1]
-    narrow, total = np.zeros(width, np.int16), np.zeros(width, np.int32)
-    old, listed = np.empty(width, np.int32), np.empty(n_words * 64, np.int32)
-    active, of_type = np.empty(n_words, np.uint64), np.empty(n_words, np.uint64)
-    counts, spikes = flow.counts[task], flow.spikes[part]
-    pending = flow.pending.reshape(-1)
-    slot = now % N_SLOTS
+    key, pending, settled = pointer(keys), pointer(flow.pending), pointer(flow.settled)
+    potentials, fired, by_core = pointer(flow.potential), pointer(flow.fired), pointer(flow.by_core[part])
+    of = Desk(
+        pointer(desks.listed[task]), pointer(desks.sent[task]), pointer(desks.active[task]),
+        pointer(desks.of_type[task]), pointer(desks.narrow[task]), pointer(desks.total[task]),
+        pointer(desks.old[task]), pointer(desks.fired[task]), pointer(desks.counts[task]),
+    )  # fmt: skip
+    spike, outputs, n_sent = pointer(arrays.spike[part]), at(pointer(flow.outputs[tick]), 0), 0
+    slot_words, output_bytes = size.cores * size.axon_words, flow.outputs.shape[2] * 8
     first_core = task // n_parts * cores_each
-    for core in range(first_core, min(first_core + cores_each, n_cores)):
-        of_core = flow.by_core[part, core]
+    end = min(first_core + cores_each, size.cores)
+    for core in range(first_core, end):
         for b in range(part * batch_each, min((part + 1) * batch_each, n_batch)):
-            fired = flow.fired[b, core]
-            n = _list_active(pending, ((b * N_SLOTS + slot) * n_cores + core) * n_words, n_words, active, listed)
-            fired[:] = 0
-            if n == 0 and flow.settled[b, core]:
-                continue
-            of_core[0] += n
-            of_core[2] += 1
-            for i in range(n):
-                of_core[1] += cores.row_size[core, listed[i]]
-            if n > limits.rows_most:
-                _add_counted(cores, core, active, of_type, total)
-            elif n:
-                _add_rows(cores, core, listed, n, narrow, total)
-            if n and cores.has_chance[core]:
-                _add_chances(cores, limits, core, listed, n, counted(keys[b], np.uint64(now)), total)
-            potential = flow.potential[b, core]
-            if cores.kind[core] == GENERAL:
-                key = counted(keys[b], np.uint64(now)) if cores.random[core] else np.uint64(0)
-                changed = _step_general(cores, limits, core, potential, total, key, fired)
-            else:
-                changed = _step_words(cores, limits, core, potential, total, old, n == 0, fired)
-            some = np.uint64(0)
-            for w in range(len(fired)):
-                some |= fired[w]
-            flow.settled[b, core] = n == 0 and not changed and some == 0 and not cores.random[core]
-            if some:
-                _deliver(cores, flow, core, b, tick, now, fired, spikes, counts)
+            slots, place = b * N_SLOTS * slot_words, b * size.cores + core
+            first = slots + now % N_SLOTS * slot_words + core * size.axon_words
+            n = _list_active(pending, first, size.axon_words, of.active, of.listed)
+            if core + 1 < end:
+                _fetch_rows(c, size, core + 1, pending, first + size.axon_words)
+            idle = n == 0 and settled[place] != 0
+            if not idle:
+                by_core[core * 3] += n
+                by_core[core * 3 + 2] += 1
+                for i in range(n):
+                    by_core[core * 3 + 1] += c.row_size[core * size.axons + of.listed[i]]
+                potential = moved(potentials, place * size.width)
+                settled[place] = np.uint8(_step_core(c, size, core, n, potential, key[b], now, of))
+                n_sent = _list_fired(size, core, of, n_sent)
+            for w in range(size.words):
+                fired[place * size.words + w] = np.uint64(0) if idle else of.fired[w]
+            # spikes of one input alone share their slots, so that those of several cores can go together
+            if n_sent and (n_sent > TOGETHER or n_batch > 1 or core + 1 == end):
+                of_input = moved(potentials, b * size.cores * size.width)
+                _deliver(size, spike, of_input, n_sent, now, at(pending, slots), outputs + b * output_bytes, of)
+                n_sent = 0
 
 
 @njit(cache=True)
-def _inject_task(b, links, rows, row, flow, now):  # type: ignore[no-untyped-def]
+def _inject_task(b, links, rows, row, flow, counts, now):  # type: ignore[no-untyped-def]
     """The host's spikes of one input of the batch, to the slot of this tick."""
     n_cores, n_words = flow.pending.shape[2:]
-    at = flow.pending.ctypes.data + (b * N_SLOTS + now % N_SLOTS) * n_cores * n_words * 8
+    slot = at(pointer(flow.pending), (b * N_SLOTS + now % N_SLOTS) * n_cores * n_words)
     for group in range(len(links.delay)):
         for w in range(rows.shape[2]):
             word = rows[row - links.delay[group], b, w]
@@ -325,12 +411,12 @@ def _inject_task(b, links, rows, row, flow, now):  # type: ignore[no-untyped-def
                 word &= word - np.uint64(1)
                 for link in range(links.first[group, line], links.first[group, line + 1]):
                     target = links.target[link]
-                    flow.counts[b, INPUTS] += 1
-                    flow.counts[b, MERGED] += set_bit(at + (target >> 6) * 8, target & 63)
+                    counts[b, INPUTS] += 1
+                    counts[b, MERGED] += set_bit(slot + (target >> 6) * 8, target & 63)
 
 
 @njit(cache=True)
-def advance(threads, alone, cores, limits, links, flow, keys, rows, tick, shape, probes, probed, seen):  # type: ignore[no-untyped-def]
+def advance(threads, alone, cores, size, links, flow, desks, keys, rows, tick, shape, probes, probed, seen):  # type: ignore[no-untyped-def]
     """All ticks of a run from absolute tick `tick` on.
 
     threads, alone: the team, and that of one thread for what is too little to share. rows: uint64 [row, batch, word],
@@ -342,11 +428,12 @@ def advance(threads, alone, cores, limits, links, flow, keys, rows, tick, shape,
     for t in range(n_ticks):
         if len(links.delay):
             parallel_for(
-                threads if n_batch > 1 else alone, _inject_task, n_batch, (links, rows, n_past + t, flow, tick + t)
-            )
+                threads if n_batch > 1 else alone, _inject_task, n_batch,
+                (links, rows, n_past + t, flow, desks.counts, tick + t),
+            )  # fmt: skip
         parallel_for(
             threads if n_tasks > 1 else alone, _tick_task, n_tasks,
-            (cores, limits, flow, keys, t, tick + t, cores_each, batch_each),
+            (cores, size, flow, desks, keys, t, tick + t, cores_each, batch_each),
         )  # fmt: skip
         for b in range(n_batch):
             for i in range(len(probes[0])):

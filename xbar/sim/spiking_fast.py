@@ -22,20 +22,25 @@ def advance_fast(program: SpikingProgram, run: Run, method: str) -> None:
     alone = Team(threads.start, 1)
     rows_most = {"rows": program.n_axons, "popcount": -1}.get(method, ROWS_MOST)
     low, high = program.chip.neuron.potential_range
-    limits = kernel.Limits(low, high, program.n_axons, program.n_neurons, rows_most, FIRST_SYNAPSE)
+    words = n_words(program.n_neurons)
+    size = kernel.Size(
+        program.n_cores, program.n_axons, n_words(program.n_axons), program.n_neurons, words, words * LANES, low, high,
+        rows_most, FIRST_SYNAPSE,
+    )  # fmt: skip
     cores_each, batch_each = _pieces(program.n_cores, run.n_batch)
     n_parts = -(-run.n_batch // batch_each)
     n_tasks = -(-program.n_cores // cores_each) * n_parts
-    flow = _flow(program, run, n_parts, max(n_tasks, run.n_batch))
+    cores = cores_of(program, n_parts, threads)
+    flow, desks = _flow(run, size, n_parts), _desks(size, n_tasks, run.n_batch)
     probes = tuple(np.asarray(p, np.int64).reshape(-1, 2) for p in (run.probe.spikes, run.probe.potentials))
     kernel.advance(
-        threads, alone, cores_of(program, threads), limits, _links(program), flow, run.keys, run.rows, run.tick,
+        threads, alone, cores, size, _links(program), flow, desks, run.keys, run.rows, run.tick,
         (cores_each, batch_each, n_tasks), probes, run.probed, run.seen,
     )  # fmt: skip
     run.potential[:] = flow.potential[..., : program.n_neurons]
-    run.spikes[:] = flow.spikes.sum(0)
+    run.spikes[:] = cores.spike[..., : program.n_neurons, kernel.TIMES].sum(0, dtype=np.int64)
     run.axon_events[:], run.synaptic_events[:], run.updates[:] = np.moveaxis(flow.by_core.sum(0), 1, 0)
-    totals = flow.counts.sum(0)
+    totals = desks.counts.sum(0)
     for name, place in (("merged", kernel.MERGED), ("output_spikes", kernel.OUTPUTS), ("input_spikes", kernel.INPUTS)):
         run.counts[name] = int(totals[place])
 
@@ -49,19 +54,30 @@ def _pieces(n_cores: int, n_batch: int) -> tuple[int, int]:
     return cores_each, -(-n_batch // min(batch_parts, n_batch))
 
 
-def _flow(program: SpikingProgram, run: Run, n_parts: int, n_counts: int) -> kernel.Flow:
-    width = n_words(program.n_neurons) * LANES
-    potential = np.zeros((run.n_batch, program.n_cores, width), np.int32)
-    potential[..., : program.n_neurons] = run.potential
+def _flow(run: Run, size: kernel.Size, n_parts: int) -> kernel.Flow:
+    potential = np.zeros((run.n_batch, size.cores, size.width), np.int32)
+    potential[..., : size.neurons] = run.potential
     return kernel.Flow(
         potential=potential,
         pending=run.pending,
         settled=run.settled,
-        fired=np.zeros((run.n_batch, program.n_cores, n_words(program.n_neurons)), np.uint64),
+        fired=np.zeros((run.n_batch, size.cores, size.words), np.uint64),
         outputs=run.outputs,
-        spikes=np.zeros((n_parts, program.n_cores, program.n_neurons), np.int64),
-        by_core=np.zeros((n_parts, program.n_cores, 3), np.int64),
-        counts=np.zeros((n_counts, kernel.N_COUNTS), np.int64),
+        by_core=np.zeros((n_parts, size.cores, 3), np.int64),
+    )
+
+
+def _desks(size: kernel.Size, n_tasks: int, n_batch: int) -> kernel.Desk:
+    return kernel.Desk(
+        listed=np.zeros((n_tasks, size.axon_words * WORD), np.int32),
+        sent=np.zeros((n_tasks, kernel.TOGETHER + size.width), np.int32),
+        active=np.zeros((n_tasks, size.axon_words), np.uint64),
+        of_type=np.zeros((n_tasks, size.axon_words), np.uint64),
+        narrow=np.zeros((n_tasks, size.width), np.int16),
+        total=np.zeros((n_tasks, size.width), np.int32),
+        old=np.zeros((n_tasks, size.width), np.int32),
+        fired=np.zeros((n_tasks, size.words), np.uint64),
+        counts=np.zeros((max(n_tasks, n_batch), kernel.N_COUNTS), np.int64),
     )
 
 
@@ -83,8 +99,8 @@ def _address(program: SpikingProgram, core: np.ndarray, axon: np.ndarray) -> np.
     return core.astype(np.int64) * (n_words(program.n_axons) * WORD) + axon
 
 
-def cores_of(program: SpikingProgram, threads: Team) -> kernel.Cores:
-    """A program as the kernels read it."""
+def cores_of(program: SpikingProgram, n_parts: int, threads: Team) -> kernel.Cores:
+    """A program as the kernels read it; n_parts: of the batch, each with its own counts."""
     n = program.neurons
     width = n_words(program.n_neurons) * LANES
     words = np.iinfo(np.int32)
@@ -117,6 +133,13 @@ def cores_of(program: SpikingProgram, threads: Team) -> kernel.Cores:
     target = np.where(core >= 0, _address(program, core, program.targets.axon), core)
     target = np.where(core == OUTPUT, -2 - program.targets.axon.astype(np.int64), target)
     of_type = program.axon_type[:, None] == np.arange(N_TYPES)[:, None]
+    up = padded(np.select([n.reset_mode == TO_RESET, linear], [n.reset, -n.threshold]), np.int32)
+    reset_later = kind[:, None] != kernel.GENERAL
+    spike = np.zeros((program.n_cores, width, kernel.FIELDS), np.int32)
+    spike[..., kernel.TARGET] = padded(target, np.int32, -1)
+    spike[..., kernel.DELAY] = padded(program.targets.delay, np.int32, 1)
+    spike[..., kernel.UP] = up * reset_later
+    spike[..., kernel.KEPT] = padded(-((n.reset_mode != TO_RESET) | ~reset_later).astype(np.int32), np.int32)
     return kernel.Cores(
         synapses=np.ascontiguousarray(program.synapses),
         columns=kernel.transposed(threads, program.synapses),
@@ -134,10 +157,9 @@ def cores_of(program: SpikingProgram, threads: Team) -> kernel.Cores:
         leak=padded(n.leak, np.int16),
         threshold=padded(n.threshold, np.int32, words.max),
         floor=padded(floor, np.int32, words.min),
-        up=padded(np.select([n.reset_mode == TO_RESET, linear], [n.reset, -n.threshold]), np.int32),
+        up=up,
         down=padded(np.clip(down, low, high), np.int32),
         keep_up=packed(n.reset_mode != TO_RESET),
         keep_down=packed(~saturates & (n.reset_mode != TO_RESET)),
-        target=padded(target, np.int32, -1),
-        delay=padded(program.targets.delay, np.uint8, 1),
+        spike=np.broadcast_to(spike, (n_parts, *spike.shape)).copy(),
     )
