@@ -78,7 +78,7 @@ def accuracy_by_copies(
     """Deploy n_copies on the chip, show each image for so many ticks, and count votes by copy and tick in one run.
 
     Copies do not disturb each other and neurons keep nothing, so that the first k copies and t ticks of the run are
-    what a run of k copies and t spikes per frame would be. Raises XbarError where the copies do not fit the chip, or the
+    what a run of k copies and t spikes per frame would be. Raises XbarError where copies do not fit the chip, or the
     images not the network.
     """
     problems = [
