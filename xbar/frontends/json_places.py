@@ -57,20 +57,21 @@ class Places:
         """One problem; silent: `rule` says all, and no value is shown."""
         shown = json.dumps(got, default=str)
         shown = shown if len(shown) <= SHOWN else shown[: SHOWN - 3] + "..."
-        self.problems.append(f"{self.file}: {place}: {rule}" + ("" if silent else f", got {shown}"))
+        where = f"{self.file}: {place}" if place else self.file
+        self.problems.append(f"{where}: {rule}" + ("" if silent else f", got {shown}"))
 
     def object(self, value: Any, place: str, needed: Sequence[str], allowed: Sequence[str] = ()) -> dict[str, Any]:
         """Value as an object with these keys and no other; {} where it is none."""
         if not isinstance(value, dict):
             self.tell(place, "must be an object", value)
             return {}
-        prefix = f"{place}: " if place else ""
         for key in needed:
             if key not in value:
-                self.problems.append(f"{self.file}: {prefix}needs {key!r}")
-        for key in value.keys() - set(needed) - set(allowed):
-            known = ", ".join([*needed, *allowed])
-            self.problems.append(f"{self.file}: {prefix}has an unknown key {key!r}; the keys are {known}")
+                self.tell(place, f"needs {key!r}", silent=True)
+        known = (*needed, *allowed)
+        for key in value:
+            if key not in known:
+                self.tell(place, f"has an unknown key {key!r}; the keys are {', '.join(known)}", silent=True)
         return value
 
     def array(self, value: Any, place: str, most: int | None = None) -> list[Any]:
@@ -87,7 +88,7 @@ class Places:
         if type(value) is int and low <= value <= high:
             return value
         kind = "must be" if type(value) is int else "must be a whole number"
-        span = f" {low}" if low == high else f" from {low} to {high}"
+        span = f" {low}" if low == high else f" {low} or {high}" if low + 1 == high else f" from {low} to {high}"
         self.tell(place, f"{kind}{span}{hint}", value)
         return otherwise
 

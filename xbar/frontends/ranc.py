@@ -177,8 +177,7 @@ class _Reading:
             tell.tell("cores", "must hold at least one core", silent=True)
             cores = [{"coordinates": [0, 0]}]
         place = np.array([self._coordinates(core, f"cores[{c}]") for c, core in enumerate(cores)], np.int32)
-        for c, (x, y) in enumerate(place.tolist()):
-            self.core_at.setdefault((x, y), c)
+        self._find_places(place)
         self._read_bus(top["output_bus"])
         axon_type = np.zeros((len(cores), sizes.axons), np.uint8)
         synapses = np.zeros((len(cores), sizes.axons, n_words(sizes.neurons)), np.uint64)
@@ -205,6 +204,14 @@ class _Reading:
         )  # fmt: skip
         return RancCase(program, inputs, self.bus)
 
+    def _find_places(self, place: np.ndarray) -> None:
+        for c, (x, y) in enumerate(place.tolist()):
+            first = self.core_at.setdefault((x, y), c)
+            if first != c and self.has_places:
+                at = f"cores[{c}].coordinates"
+                self.places.tell(at, f"must be a place of its own, but cores[{first}] is there too", [x, y])
+        self.has_places &= len(self.core_at) == len(place)
+
     def _coordinates(self, owner: Mapping[str, Any], at: str) -> tuple[int, int]:
         given = self.places.pair(owner.get("coordinates", [0, 0]), f"{at}.coordinates", 0, SIDE - 1)
         self.has_places &= given is not None and "coordinates" in owner
@@ -218,6 +225,7 @@ class _Reading:
         if self.has_places and self.bus in self.core_at:
             taken = f"must not be where cores[{self.core_at[self.bus]}] is"
             self.places.tell("output_bus.coordinates", taken, list(self.bus))
+            self.has_places = False
 
     def _neuron(self, value: Any, at: str, place: np.ndarray) -> dict[str, Any]:
         """Parameters and target of a neuron, by the names of `Neurons` and `Targets`."""
