@@ -53,7 +53,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "quantization-aware": lambda: QuantizationAware(CHIP),
     "rank clipping, rank falling": lambda: RankClipping(every=EVERY),
     "Tea": Tea,
-    "TrueNorth bias": lambda: Together(TrueNorthBias(4.0, ramp=100), Tea()),
+    "TrueNorth bias": lambda: Together(TrueNorthBias(8.0, ramp=100), Tea()),
 }
 OF_CORES = ("Tea", "TrueNorth bias")
 

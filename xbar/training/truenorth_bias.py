@@ -33,7 +33,7 @@ class TrueNorthBias(Method):
     def __init__(self, strength: float, *, ramp: int = 0) -> None:
         problems = []
         if not 0 < strength < math.inf:
-            problems.append(f"TrueNorthBias: strength: must be a positive number, got {strength}; 4 is usual")
+            problems.append(f"TrueNorthBias: strength: must be a positive number, got {strength}; 8 is usual")
         if ramp < 0:
             problems.append(f"TrueNorthBias: ramp: must be a number of steps from 0, got {ramp}")
         if problems:
