@@ -3,7 +3,7 @@
 The eigenvectors of the traffic's second and third eigenvalues draw the cores as a map on which those that talk are near
 each other (spectral placement: K. M. Hall, "An r-dimensional quadratic placement algorithm", Management Science 17,
 1970). The map is cut in halves, along its longer side and again, until each core has a place on the mesh. Then cores
-swap their places (simulated annealing from a low temperature).
+swap their places (simulated annealing).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ Ints = NDArray[np.int64]
 _ROUNDS = 30  # temperatures
 _PER_CORE = 1500  # swaps that are tried per core
 _WORK = 3e8  # ways that are looked at, at most
+_WARM = 1.0  # of the first round, in what a core's ways get longer by if it moves away by one hop
 _SMALL = 64  # cores up to which all eigenvectors are computed
 _ANGLES = np.arange(4) * np.pi / 8
 
@@ -58,10 +59,9 @@ def place(
     x = np.arange(cols) + np.arange(cols) // mesh_cols * border
     y = np.arange(rows) + np.arange(rows) // mesh_rows * border
     ties = _both_ways(traffic)
-    row_by_row = np.arange(n)
     cells = _region(n, *((mesh_cols, mesh_rows) if n <= mesh_cols * mesh_rows else (cols, rows)))
-    found = [row_by_row, cells[:, 1] * cols + cells[:, 0]]
-    found += [slot[:, 1] * cols + slot[:, 0] for slot in _maps(ties, cells)]
+    slot_of = cells[:, 1] * cols + cells[:, 0]
+    found = [np.arange(n), slot_of, *(slot_of[own] for own in _maps(ties, cells))]
     pairs = sparse.triu(ties)
     best = min(found, key=lambda slot: _ways(pairs, x, y, slot))
     slot = _swapped(ties, x, y, best, seed)
@@ -94,13 +94,13 @@ def _region(n: int, cols: int, rows: int) -> Ints:
 
 
 def _maps(ties: sparse.csr_array, cells: Ints) -> list[Ints]:
-    """Places by the spectral map, which may be turned; each [core, 2]."""
+    """The number of each core's cell by the spectral map, turned by several angles."""
     part = sparse.csgraph.connected_components(ties, directed=False)[1]
     drawn = np.zeros((len(cells), 2))
     for members in np.split(np.argsort(part, kind="stable"), np.cumsum(np.bincount(part))[:-1]):
         drawn[members] = _spectral(ties[members][:, members])
     turns = [np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in _ANGLES]
-    return [cells[_halved(cells, np.round(drawn @ turn, 9), part)] for turn in turns]
+    return [_halved(cells, np.round(drawn @ turn, 9), part) for turn in turns]
 
 
 def _spectral(ties: sparse.csr_array) -> NDArray[np.float64]:
@@ -152,7 +152,7 @@ def _swapped(ties: sparse.csr_array, x: Ints, y: Ints, start: Ints, seed: int) -
         return start
     rng = generator(seed, "placement")
     own = Ties(*(v.astype(np.int64) for v in (ties.indptr, ties.indices, ties.data)))
-    warm = 0.03 * own.weight.sum() / n  # a few per cent of what a core's ways get longer by if it moves by one hop
+    warm = _WARM * own.weight.sum() / n
     n_tries = int(min(_PER_CORE * n, _WORK / (20 + 2 * ties.nnz / n))) // _ROUNDS + 1
     slot, change = start.copy(), 0
     for k in range(_ROUNDS):
