@@ -46,6 +46,7 @@ def _judge(path: Path) -> None:
     import h5py
 
     n_bytes = n_objects = 0
+    seen: set[int] = set()
     with h5py.File(path, "r") as file:
         open_ = [file]
         while open_:
@@ -53,11 +54,15 @@ def _judge(path: Path) -> None:
             for key in group:
                 n_objects += 1
                 if n_objects > MOST_OBJECTS:
-                    raise DataError(f"{path}: holds more than {MOST_OBJECTS} objects, or a group that holds itself")
+                    raise DataError(f"{path}: must hold at most {MOST_OBJECTS} objects")
                 place = f"{group.name.rstrip('/')}/{key}"
                 if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                     raise DataError(f"{path}: {place}: must be in the file itself, not a link")
                 item = group[key]
+                number = h5py.h5o.get_info(item.id).addr
+                if number in seen:
+                    raise DataError(f"{path}: {place}: is there twice, or holds itself")
+                seen.add(number)
                 if isinstance(item, h5py.Group):
                     open_.append(item)
                 elif isinstance(item, h5py.Dataset):

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from xbar.frontends.nir_maps import SNAP, Floats, Shape, spread
-from xbar.frontends.weight_levels import few_levels
+from xbar.frontends.weight_levels import best_levels
 from xbar.parts.neurons import N_TYPES, SUBTRACT, TO_RESET, Neurons
 from xbar.spiking.chip import SpikingChip
 from xbar.spiking.network import by_weight
 
 Ints = NDArray[np.int64]
 Reset = Literal["v_reset", "subtract"]
+MOST_CELLS = 1 << 21  # numbers that a table of `best_levels` holds at once
 
 
 @dataclass(frozen=True)
@@ -271,10 +272,15 @@ def _distinct(w: sparse.csc_array, step: Floats) -> Ints:
 
 
 def _few(w: sparse.csc_array, exact: NDArray[np.bool_]) -> sparse.csc_array:
-    """At most four weights for each neuron that has no exact ones."""
-    rough = few_levels(w, np.ones(w.shape[0]), N_TYPES)
-    keep, take = (sparse.diags_array(c.astype(np.float64)) for c in (exact, ~exact))
-    return sparse.csc_array(w @ keep + rough @ take)
+    """The nearest weights of which each neuron without exact ones has at most four."""
+    data, sizes = w.data.copy(), np.diff(w.indptr)
+    for size in np.unique(sizes[~exact & (sizes > N_TYPES)]):
+        columns = np.flatnonzero(~exact & (sizes == size))
+        step = max(1, MOST_CELLS // (int(size) + 1) ** 2)
+        for first in range(0, len(columns), step):
+            where = w.indptr[columns[first : first + step], None] + np.arange(size)
+            data[where] = best_levels(w.data[where], np.ones(where.shape), N_TYPES)
+    return sparse.csc_array((data, w.indices, w.indptr), shape=w.shape)
 
 
 def _errors(w: sparse.csc_array, whole: sparse.csc_array, step: Floats, rules: Rules) -> list[str]:
