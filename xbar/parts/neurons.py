@@ -92,7 +92,7 @@ class Neurons:
     @property
     def is_random(self) -> np.ndarray:
         """Whether a neuron draws random numbers, bool [..., neuron]."""
-        return self.stochastic_weight.any(-1) | self.stochastic_leak | (self.noise_bits > 0)
+        return np.asarray(self.stochastic_weight.any(-1) | self.stochastic_leak | (self.noise_bits > 0))
 
     def __eq__(self, other: object) -> bool:
         return same_fields(self, other)

@@ -1,0 +1,94 @@
+"""Programs by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from xbar.errors import CapacityError
+from xbar.sim.spiking import simulate_spikes
+from xbar.spiking.bits import unpacked
+from xbar.spiking.builder import Builder
+
+
+def test_a_counter_and_its_echo() -> None:
+    build = Builder(name="counter")
+    core, far = build.core(layer="first"), build.core(at=(5, 7), layer="second")
+    every = core.neuron(leak=1, threshold=10)
+    echo = far.neuron(weight=(1, 0, 0, 0))
+    build.connect(every, far.axon(0, [echo]), delay=3)
+    assert build.input(far.axon(0, [echo])) == 0
+    assert build.output(echo) == 0
+    program = build.build()
+    assert (program.place.tolist(), program.layer) == ([[0, 0], [5, 7]], ("first", "second"))
+    assert program.hops[0, 0] == 12
+    assert unpacked(program.synapses, program.n_neurons).sum() == 2
+    inputs = np.zeros((40, 1, 1), np.bool_)
+    inputs[[2, 12]] = True
+    result = simulate_spikes(program, inputs)
+    # the counter fires in ticks 9, 19, 29, 39; its echo three ticks later; spike 12 of the host meets that of tick 9
+    assert np.flatnonzero(result.outputs[:, 0, 0]).tolist() == [2, 12, 22, 32]
+    assert result.activity.merged == 0  # they arrive at two axons
+
+
+def test_places_that_are_taken_are_left_out() -> None:
+    build = Builder()
+    for at in (None, (0, 0), None, (2, 0), None):
+        core = build.core(at)
+        build.output(core.neuron())
+    assert build.build().place.tolist() == [[1, 0], [0, 0], [3, 0], [2, 0], [4, 0]]
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    build = Builder(name="wrong")
+    core, other = build.core(), build.core(at=(64, 0))
+    heavy = core.neuron(weight=(300, 0, 0, 0))
+    late, early = core.neuron(), core.neuron()
+    twice = other.neuron()
+    axon = core.axon(0, [heavy])
+    build.connect(late, axon, delay=16)
+    build.connect(early, axon, delay=0)
+    build.connect(twice, axon)
+    build.output(twice)
+    core.axon(4)
+    core.synapse(axon, twice)
+    with pytest.raises(CapacityError) as caught:
+        build.build()
+    assert caught.value.problems == (
+        "core 0: a synapse needs a neuron of the same core, got core 1: neuron 0; connect it by a neuron of this core "
+        "and an axon of that",
+        "core 1: neuron 0: has one target, got a second one; send it through a core of neurons that repeat its spikes",
+        "core 1: must be on the mesh of 64 x 64 cores, got (64, 0)",
+        "core 0: axon 1: axon type must be from 0 to 3, got 4",
+        "core 0: neuron 0: weight[0]: must be from -255 to 255, got 300",
+        "core 0: neuron 1: delay: must be from 1 to 15, got 16",
+        "core 0: neuron 2: delay: must be from 1 to 15, got 0",
+    )
+
+
+def test_what_no_array_can_hold_is_told() -> None:
+    build = Builder()
+    core = build.core()
+    core.neuron(leak=0.5)
+    core.neuron(colour=3)
+    build.connect(core.neuron(), core.axon(0), delay=-1)
+    with pytest.raises(CapacityError) as caught:
+        build.build()
+    text = str(caught.value)
+    assert "core 0: neuron 0: leak: must be a whole number" in text
+    assert "core 0: neuron 1: unknown parameters colour" in text
+    assert "core 0: neuron 2: delay: must be from 1 to 15, got -1" in text
+
+
+def test_cores_that_are_too_full_or_too_many_are_told() -> None:
+    build = Builder()
+    core = build.core()
+    for _ in range(257):
+        core.axon(0)
+    with pytest.raises(CapacityError, match="core 0: needs 257 axons, but a core of truenorth_science_2014 has 256"):
+        build.build()
+    build = Builder()
+    for _ in range(4097):
+        build.core().neuron()
+    with pytest.raises(CapacityError, match="needs 4097 cores, but truenorth_science_2014 has 4096"):
+        build.build()
