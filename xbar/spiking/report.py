@@ -112,7 +112,7 @@ class SpikingReport:
 
     @property
     def latency_s(self) -> float:
-        """From an input spike to the output spikes that it causes; 0 where the program knows none."""
+        """From an input spike to the output spikes that it causes; 0 within a tick, or where the program tells none."""
         return self.latency_ticks * self.tick_s
 
     @property
@@ -195,7 +195,7 @@ def efficiency(report: SpikingReport) -> str:
 
 def _text(report: SpikingReport) -> list[str]:
     """The report as lines of text."""
-    latency = si(report.latency_s, "s") if report.latency_ticks else "not known"
+    latency = si(report.latency_s, "s") if report.latency_ticks else "within a tick, or not told by the program"
     lines = [
         f"{report.network} on {report.chip} at {report.voltage_V:g} V",
         f"  cores              {report.n_cores_used:,} of {report.n_cores:,}",
