@@ -40,7 +40,7 @@ def test_random_spikes_for_a_batch_are_the_same_for_a_seed(xbar, net: Path, tmp_
     def outputs(seed: int) -> list[list[int]]:
         command = ("spike", net, "--rate", 0.2, "--ticks", 30, "--inputs", 3, "--seed", seed)
         assert xbar(*command, "--json", tmp_path / "out.json")[0] == 0
-        found: list[list[int]] = json.loads((tmp_path / "out.json").read_text())["output_spikes"]
+        found: list[list[int]] = json.loads((tmp_path / "out.json").read_text())["votes"]
         return found
 
     first = outputs(0)

@@ -103,6 +103,7 @@ def test_images_run_on_copies_of_a_tea_network(tea: Path) -> None:
     assert many.accuracy is not None
     assert many.program.classes is not None
     votes = np.stack([many.outputs[:, many.program.classes == c].sum(1) for c in range(10)])
+    np.testing.assert_array_equal(many.votes, votes.T)
     assert many.labels is not None
     assert many.accuracy == (votes.argmax(0) == many.labels).mean()
     again = run_spikes(SpikeJob(str(tea), data="digits", n_inputs=60, n_copies=3, spikes_per_frame=2))

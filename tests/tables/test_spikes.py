@@ -83,6 +83,7 @@ def test_an_outcome_becomes_json() -> None:
     data = json.loads(json.dumps(outcome().to_dict()))
     assert data["metrics"]["accuracy"] == 0.5
     assert data["busiest_link_spikes"] == 12
+    assert data["votes"] == [[6, 1], [2, 5]]
     assert [core["core"] for core in data["cores"]] == [2, 0, 1]
     assert sum(core["hops"] for core in data["cores"]) * 20 == pytest.approx(34)
     assert data["report_pipelined"]["ticks_per_input"] == 2

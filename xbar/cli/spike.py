@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xbar.cli.options import Set, out, stages, writable
+from xbar.cli.options import out, stages, writable
 from xbar.errors import XbarError
 from xbar.units import parse
 
@@ -30,7 +30,15 @@ def spike(
     ticks: Annotated[
         int | None, typer.Option("--ticks", "-t", min=1, help="Ticks to simulate (default: as the inputs need).")
     ] = None,
-    set_: Set = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            help="Change the chip: path=value, as in its YAML: energy.voltage_V='0.75 V', board.cols=2. Repeatable.",
+            metavar="PATH=VALUE",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Fixes every random number.")] = 0,
     data: Annotated[
         str | None,
@@ -44,7 +52,7 @@ def spike(
     spikes: Annotated[
         str | None,
         typer.Option(
-            help="An npz file with spikes, 0 or 1 [tick, input] or [tick, batch, input], and perhaps labels [batch].",
+            help="An npz file with an array spikes, 0 or 1, of ticks x inputs or ticks x batch x inputs, and perhaps labels.",
             metavar="FILE.npz",
         ),
     ] = None,

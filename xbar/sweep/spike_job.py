@@ -18,7 +18,7 @@ from xbar.spiking.chip import SpikingChip
 from xbar.spiking.program import OUTPUT, SpikingProgram
 from xbar.sweep.spike_inputs import GivenSpikes, Stimulus, image_spikes, read_spikes, uniform_spikes
 from xbar.sweep.spike_models import KINDS, Loaded, chip_of, kind_of, load_model
-from xbar.sweep.spike_outcome import Raster, SpikeOutcome
+from xbar.sweep.spike_outcome import Raster, SpikeOutcome, votes_of
 
 Stage = Callable[[str], None]
 _BATCH_BYTES = 1 << 28  # potentials and spikes on their way of the inputs that run at a time
@@ -222,10 +222,7 @@ def _check(program: SpikingProgram, stimulus: Stimulus, n_ticks: int) -> None:
 
 def _accuracy(program: SpikingProgram, counts: np.ndarray, labels: np.ndarray) -> float:
     """Share of inputs whose class with the most spikes, the first of equals, is their label."""
-    classes = np.arange(program.n_outputs) if program.classes is None else program.classes
-    votes = np.zeros((int(classes.max()) + 1, len(counts)), np.int64)
-    np.add.at(votes, classes, counts.T)
-    return float((votes.argmax(0) == labels).mean())
+    return float((votes_of(program, counts).argmax(1) == labels).mean())
 
 
 def _probe(program: SpikingProgram) -> tuple[np.ndarray, list[tuple[str, int]]]:

@@ -50,6 +50,11 @@ class SpikeOutcome:
     notes: tuple[str, ...] = ()
 
     @property
+    def votes(self) -> np.ndarray:
+        """Output spikes by class, int64 [input, class]; an output each where the program has none."""
+        return votes_of(self.program, self.outputs)
+
+    @property
     def links(self) -> LinkLoads:
         """Spikes over the links of the mesh."""
         return link_loads(self.program, self.activity)
@@ -80,7 +85,7 @@ class SpikeOutcome:
         return {**known, **self.report.metrics()}
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it: metrics, the bill, output spikes of each input, the load of each core."""
+        """As JSON holds it: metrics, the bill, output spikes of each input by class, the load of each core."""
         activity = self.activity
         return {
             "network": self.program.name,
@@ -94,9 +99,17 @@ class SpikeOutcome:
             "report": self.report.to_dict(),
             "report_pipelined": None if self.pipelined is None else self.pipelined.to_dict(),
             "busiest_link_spikes": self.links.most,
-            "output_spikes": self.outputs.tolist(),
-            "classes": None if self.program.classes is None else self.program.classes.tolist(),
+            "votes": self.votes.tolist(),
             "labels": None if self.labels is None else self.labels.tolist(),
             "cores": self.cores(),
             "notes": list(self.notes),
         }
+
+
+def votes_of(program: SpikingProgram, outputs: np.ndarray) -> np.ndarray:
+    """Output spikes [input, output] by class, int64 [input, class]."""
+    if program.classes is None:
+        return outputs
+    votes = np.zeros((int(program.classes.max()) + 1, len(outputs)), np.int64)
+    np.add.at(votes, program.classes, outputs.T)
+    return votes.T
