@@ -13,7 +13,7 @@ from xbar.spiking.program import InputLinks, SpikingProgram, Targets
 def busy_chip(rate_Hz: float, synapses: int = 128, cols: int = 64, rows: int = 64, seed: int = 0) -> SpikingProgram:
     """Neurons that fire every 1 / rate ticks of 1 ms by their leak, each at its own time; spikes add +1 and -1 in turn.
 
-    Every neuron has `synapses` of its core's 256 axons, and sends to a random axon of a random core after 1 to 15 ticks.
+    Every neuron has `synapses` of its core's 256 axons, and a random target: core, axon, and delay of 1 to 15 ticks.
     """
     rng = np.random.default_rng(seed)
     chip = load_spiking_chip("truenorth_science_2014", {"mesh.cols": cols, "mesh.rows": rows})

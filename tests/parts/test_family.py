@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from noise_examples import NOISES
@@ -16,10 +17,11 @@ from noise_examples import NOISES
 import xbar.parts
 from xbar.config import from_data, validate
 from xbar.errors import ConfigError
-from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device, FiniteAdc, Noise, Part
+from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device, FiniteAdc, Neuron, Noise, Part
 from xbar.parts.kinds import kinds, part_class
+from xbar.parts.neurons import Neurons
 
-FAMILIES = (Device, Array, Dac, Adc, Component, Noise)
+FAMILIES = (Device, Array, Dac, Adc, Component, Noise, Neuron)
 # One valid description of each model; a new file needs one here (a noise in noise_examples) to be examined.
 EXAMPLES: dict[str, dict[str, Any]] = {
     "levels": {"cell_bits": 2},
@@ -62,6 +64,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "survey": {"bits": 4, "rate_Hz": "1.28 GS/s", "technology_m": "32 nm"},
     "priced": {"area_m2": "60 um2", "event": "shift_adds", "power_W": "0.05 mW", "rate_Hz": "1 GHz"},
     "mesh": {"ports": 4, "flit_bits": 32, "clock_Hz": "1 GHz", "area_m2": "0.047 mm2", "power_W": "16.5 mW"},
+    "truenorth": {},
     "sram": {"capacity_bytes": 2048, "word_bits": 256, "clock_Hz": "1 GHz"},
 }
 MODELS = [(family, kind) for family in FAMILIES for kind in kinds(family)]
@@ -114,7 +117,9 @@ def test_yaml_gives_the_part_back_equal(family: type[Part], kind: str) -> None:
         validate(type(part), from_data({**data, "kind": "other"}, "again"))
 
 
-@pytest.mark.parametrize(("family", "kind"), [m for m in MODELS if m[0] not in (Device, Noise) and m[1] != "ideal"])
+@pytest.mark.parametrize(
+    ("family", "kind"), [m for m in MODELS if m[0] not in (Device, Noise, Neuron) and m[1] != "ideal"]
+)
 def test_cost_is_positive_and_finite(family: type[Part], kind: str) -> None:
     part = _example(family, kind)
     cost = _cost(part, 4)
@@ -175,6 +180,25 @@ def test_unknown_kinds_get_a_hint(family: type[Part]) -> None:
         part_class(family, known + "x")
     with pytest.raises(ValueError, match="the kinds are"):
         part_class(family, 3)
+
+
+@pytest.mark.parametrize("kind", list(kinds(Neuron)))
+def test_neurons_rest_without_input_and_stay_in_range(kind: str) -> None:
+    neuron = _example(Neuron, kind)
+    assert isinstance(neuron, Neuron)
+    low, high = neuron.potential_range
+    assert low < 0 < high
+    rules = list(neuron.rules())
+    assert {rule.name for rule in rules} <= {name for name, _ in Neurons.of(1).items()}
+    assert all(rule.low <= 0 <= rule.high and rule.broken(np.array([rule.high + 1])).all() for rule in rules)
+    still = np.zeros(3, np.int32)
+    potential, spikes = neuron.update(Neurons.of(3, threshold=[1, 9, 200]), still, still, still, still)
+    assert not potential.any()
+    assert not spikes.any()
+    far = np.array([high, low, high], np.int32)
+    potential, _ = neuron.update(Neurons.of(3, threshold=1, reset_mode=2), far, far, still, still)
+    assert (low <= potential).all()
+    assert (potential <= high).all()
 
 
 @pytest.mark.parametrize("kind", list(kinds(Device)))

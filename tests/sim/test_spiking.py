@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from random_programs import random_inputs, random_program
 
 from xbar.errors import DataError
-from xbar.sim.spiking import Method, Probe, simulate_spikes
+from xbar.sim.spiking import METHODS, Method, Probe, simulate_spikes
 from xbar.spiking.check import check_program
 from xbar.spiking.program import SpikingProgram
 from xbar.spiking.result import SpikeResult
 
-METHODS: tuple[Method, ...] = ("plain", "rows", "popcount", "auto")
 TICKS, BATCH = 40, 2
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from xbar.spiking.program import SpikingProgram
 from xbar.spiking.result import N_SLOTS, SpikeActivity, SpikeResult, SpikeState
 
 Method = Literal["auto", "rows", "popcount", "plain"]
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 def simulate_spikes(
