@@ -30,6 +30,17 @@ _ONE_LEVEL_PLAIN = (
     "{{epochs: 10, lr: 0.02, lr_every: 4}}, {{epochs: 30, lr: 0.03, lr_every: 10}}, {{epochs: 1, lr: 0.005}}"
 )
 
+
+def _truenorth(model: str) -> list[str]:
+    """The penalty against the same training without it, and both deployed."""
+    train = f"xbar train truenorth_bias_wen_2016 --set model={model} --data mnist --seed {{seed}} --out {{out}}"
+    return [
+        f"{train}/plain --set 'methods={{{{tea: {{{{kind: tea}}}}}}}}' --set stages.1.attach=[]",
+        f"{train}/penalty",
+        "python tests/claims/copies_and_spikes.py {out}/plain/model.pt2 {out}/penalty/model.pt2 {out}/table.json",
+    ]
+
+
 PROOFS = {
     "bit_slice_l1": [
         "xbar train l1_zhang_2019 --data mnist --seed {seed} --out {out}/l1",
@@ -100,6 +111,8 @@ PROOFS = {
         "xbar compare {out}/plain/model.pt2 {out}/aware/model.pt2 --noise programming_10_percent --runs 10 "
         "--data mnist --inputs 2000 --no-search --json {out}/compare.json",
     ],
+    "truenorth_bias": _truenorth("tea-mnist-4"),
+    "truenorth_bias_published_types": _truenorth("tea-mnist-4-alternating"),
     "resnet20": [
         "python tests/claims/short_resnet20.py {out} --seed {seed}",
         f"xbar compare {{out}}/plain/model.pt2 {{out}}/bit_slice_l1/model.pt2 {{out}}/admm/model.pt2 {_PAIRS} "
