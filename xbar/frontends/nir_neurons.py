@@ -197,14 +197,17 @@ def _whole(
     w.sort_indices()
     n = w.shape[1]
     neuron = np.repeat(np.arange(n), np.diff(w.indptr))
-    exact_drive = np.zeros_like(drive) if finest or strict else drive
-    bounded = np.stack([np.concatenate([neuron, np.arange(n)]), np.concatenate([w.data, exact_drive])])
+    distinct = _clustered(neuron, w.data)
+    few = np.bincount(distinct[0].astype(np.int64), minlength=n) <= N_TYPES
+    bias = np.zeros_like(drive) if finest or strict else drive
+    bounded = np.concatenate([distinct[:, few[distinct[0].astype(np.int64)]], [np.flatnonzero(few), bias[few]]], 1)
     step = _exact_steps(bounded, np.zeros((2, 0)), n, limit)
     if also is not None:
-        with_also = _exact_steps(bounded, np.stack([np.arange(n), also]), n, limit)
+        with_also = _exact_steps(bounded, np.stack([np.arange(n), also])[:, few], n, limit)
         step = np.where(np.isfinite(with_also), with_also, step)
+    step = np.where(few, step, np.inf)
     least = np.maximum(np.abs(drive) / (rules.limit("leak") - 1), np.abs(theta) / (rules.limit("threshold") - 1))
-    exact = np.isfinite(step) & (least <= step * (1 + SNAP)) & (_distinct(w, step) <= N_TYPES)
+    exact = np.isfinite(step) & (least <= step * (1 + SNAP))
     largest = _largest(w, n)
     if finest:  # as far as weights and limits allow, for the drive's sake
         room = limit * step / np.maximum(largest, 1e-300)
@@ -212,7 +215,7 @@ def _whole(
         step = np.where(exact, step / np.maximum(np.floor(finer * (1 + SNAP)), 1), step)
     coarse = np.maximum(largest / limit, least)
     step = np.where(exact, step, np.where(coarse > 0, coarse, 1.0))
-    levels = w if exact.all() else _few(w, exact)
+    levels = w if exact.all() else _few(w, exact, rules.chip.core.axons)
     whole = sparse.csc_array(levels @ sparse.diags_array(1 / step))
     whole.data = np.clip(np.rint(whole.data), -limit, limit).astype(np.int64)
     whole = sparse.csc_array(whole.astype(np.int64))
@@ -234,9 +237,24 @@ def _exact_steps(bounded: Floats, free: Floats, n: int, limit: int) -> Floats:
     bounded, free: [2, number] of (neuron, value); bounded ones must be at most `limit` steps. One step for all neurons
     where there is one, since neurons of the same weights share axons.
     """
-    values = [np.unique(v + 0.0, axis=1) for v in (bounded, free)]
-    shared = _search([np.stack([np.zeros_like(v[0]), v[1]]) for v in values], 1, limit)
-    return np.full(n, shared[0]) if np.isfinite(shared[0]) else _search(values, n, limit)
+    values = [bounded, free]
+    together = [_clustered(np.zeros(v.shape[1], np.int64), v[1]) for v in values]
+    if together[0].shape[1] <= 2 * limit + 1:
+        shared = _search(together, 1, limit)[0]
+        if np.isfinite(shared):
+            return np.full(n, shared)
+    return _search(values, n, limit)
+
+
+def _clustered(owner: Ints, number: Floats) -> Floats:
+    """[2, kept] of (owner, number), of numbers that are the same but for rounding one only, in rising order."""
+    order = np.lexsort((number, owner))
+    owner, number = owner[order], number[order]
+    largest = np.zeros(int(owner.max(initial=0)) + 1)
+    np.maximum.at(largest, owner, np.abs(number))
+    new = np.ones(len(owner), np.bool_)
+    new[1:] = (np.diff(owner) != 0) | (np.diff(number) > SNAP * largest[owner[1:]])
+    return np.stack([owner[new].astype(np.float64), number[new]])
 
 
 def _search(values: list[Floats], n: int, limit: int) -> Floats:
@@ -264,22 +282,20 @@ def _largest(w: sparse.csc_array, n: int) -> Floats:
     return np.asarray(abs(w).max(axis=0).toarray(), np.float64).reshape(-1) if w.nnz else np.zeros(n)
 
 
-def _distinct(w: sparse.csc_array, step: Floats) -> Ints:
-    """How many different whole weights a neuron has."""
-    neuron = np.repeat(np.arange(w.shape[1]), np.diff(w.indptr))
-    whole = np.rint(w.data / np.where(np.isfinite(step), step, 1)[neuron])
-    return np.bincount(np.unique(np.stack([neuron, whole]), axis=1)[0].astype(np.int64), minlength=w.shape[1])
-
-
-def _few(w: sparse.csc_array, exact: NDArray[np.bool_]) -> sparse.csc_array:
+def _few(w: sparse.csc_array, exact: NDArray[np.bool_], n_axons: int) -> sparse.csc_array:
     """The nearest weights of which each neuron without exact ones has at most four."""
     data, sizes = w.data.copy(), np.diff(w.indptr)
+    wide = np.where(exact, 0, sizes)
+    if wide.max(initial=0) > n_axons:
+        k = int(wide.argmax())
+        raise ValueError(f"neuron {k} hears {wide[k]} lines, but a core has {n_axons} axons; give it fewer inputs")
     for size in np.unique(sizes[~exact & (sizes > N_TYPES)]):
         columns = np.flatnonzero(~exact & (sizes == size))
         step = max(1, MOST_CELLS // (int(size) + 1) ** 2)
         for first in range(0, len(columns), step):
             where = w.indptr[columns[first : first + step], None] + np.arange(size)
-            data[where] = best_levels(w.data[where], np.ones(where.shape), N_TYPES)
+            rows, which = np.unique(w.data[where], axis=0, return_inverse=True)  # a convolution's neurons are alike
+            data[where] = best_levels(rows, np.ones(rows.shape), N_TYPES)[np.ravel(which)]
     return sparse.csc_array((data, w.indices, w.indptr), shape=w.shape)
 
 
