@@ -52,7 +52,7 @@ def spike(
     spikes: Annotated[
         str | None,
         typer.Option(
-            help="An npz file with an array spikes, 0 or 1, of ticks x inputs or ticks x batch x inputs, and perhaps labels.",
+            help="An npz file with spikes, 0 or 1, ticks x inputs or ticks x batch x inputs, and perhaps labels.",
             metavar="FILE.npz",
         ),
     ] = None,
