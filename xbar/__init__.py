@@ -9,6 +9,12 @@ The six lines:
     result  = xbar.simulate(program, inputs, seed=0)            # outputs + event counts + saturation counts
     report  = xbar.estimate(program, result.activity)           # area, energy, power, latency by part, layer and level
 
+On spiking cores:
+
+    program = mapping.compile_spikes(network, xbar.load_spiking_chip("truenorth_science_2014"))
+    result  = xbar.simulate_spikes(program, spikes)             # outputs [tick, batch, output] + exact counts
+    report  = xbar.estimate_spikes(program, result.activity)
+
 This file is a table of contents: a name is imported from its module when it is first used.
 """
 
@@ -19,10 +25,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xbar.cost import estimate as estimate
+    from xbar.cost.spiking import estimate_spikes as estimate_spikes
     from xbar.errors import XbarError as XbarError
+    from xbar.frontends.nir_graph import from_nir as from_nir
+    from xbar.frontends.nir_write import to_nir as to_nir
+    from xbar.frontends.ranc import load_ranc as load_ranc
+    from xbar.frontends.ranc_write import save_ranc as save_ranc
+    from xbar.frontends.rate_coded import rate_coded as rate_coded
+    from xbar.frontends.tea_model import load_bernoulli as load_bernoulli
     from xbar.frontends.torch_module import from_torch as from_torch
     from xbar.hardware import Chip as Chip
     from xbar.hardware import list_chips as list_chips
+    from xbar.hardware import list_spiking_chips as list_spiking_chips
     from xbar.hardware import load_chip as load_chip
     from xbar.network import Network as Network
     from xbar.network import Precision as Precision
@@ -32,7 +46,10 @@ if TYPE_CHECKING:
     from xbar.noise import load_noise as load_noise
     from xbar.program import Program as Program
     from xbar.program_io import load_program as load_program
+    from xbar.program_io import load_spiking_program as load_spiking_program
+    from xbar.program_io import load_state as load_state
     from xbar.program_io import save_program as save_program
+    from xbar.program_io import save_state as save_state
     from xbar.quantization import quantize as quantize
     from xbar.result import Activity as Activity
     from xbar.result import Report as Report
@@ -43,12 +60,25 @@ if TYPE_CHECKING:
     from xbar.sim import simulate as simulate
     from xbar.sim.error_sources import ErrorSources as ErrorSources
     from xbar.sim.error_sources import error_sources as error_sources
+    from xbar.sim.spiking import Probe as Probe
+    from xbar.sim.spiking import simulate_spikes as simulate_spikes
+    from xbar.spiking.builder import SpikingBuilder as SpikingBuilder
+    from xbar.spiking.chip import SpikingChip as SpikingChip
+    from xbar.spiking.chip import load_spiking_chip as load_spiking_chip
+    from xbar.spiking.network import SpikingNetwork as SpikingNetwork
+    from xbar.spiking.program import SpikingProgram as SpikingProgram
+    from xbar.spiking.report import SpikingReport as SpikingReport
+    from xbar.spiking.result import SpikeActivity as SpikeActivity
+    from xbar.spiking.result import SpikeResult as SpikeResult
+    from xbar.spiking.result import SpikeState as SpikeState
     from xbar.spread import Spread as Spread
     from xbar.sweep.comparison import Comparison as Comparison
     from xbar.sweep.job import Job as Job
     from xbar.sweep.job import evaluate as evaluate
     from xbar.sweep.job import run as run
     from xbar.sweep.outcome import Outcome as Outcome
+    from xbar.sweep.spike_job import SpikeJob as SpikeJob
+    from xbar.sweep.spike_job import run_spikes as run_spikes
 
 _HOME = {
     "Activity": "xbar.result",
@@ -60,28 +90,52 @@ _HOME = {
     "NoiseModel": "xbar.noise",
     "Outcome": "xbar.sweep.outcome",
     "Precision": "xbar.network",
+    "Probe": "xbar.sim.spiking",
     "Program": "xbar.program",
     "QuantizedNetwork": "xbar.network",
     "Report": "xbar.result",
     "Runs": "xbar.result",
     "SimResult": "xbar.result",
+    "SpikeActivity": "xbar.spiking.result",
+    "SpikeJob": "xbar.sweep.spike_job",
+    "SpikeResult": "xbar.spiking.result",
+    "SpikeState": "xbar.spiking.result",
+    "SpikingBuilder": "xbar.spiking.builder",
+    "SpikingChip": "xbar.spiking.chip",
+    "SpikingNetwork": "xbar.spiking.network",
+    "SpikingProgram": "xbar.spiking.program",
+    "SpikingReport": "xbar.spiking.report",
     "Spread": "xbar.spread",
     "XbarError": "xbar.errors",
     "adc_resolution": "xbar.sim",
     "calibrate_adc": "xbar.sim",
     "error_sources": "xbar.sim.error_sources",
     "estimate": "xbar.cost",
+    "estimate_spikes": "xbar.cost.spiking",
     "evaluate": "xbar.sweep.job",
+    "from_nir": "xbar.frontends.nir_graph",
     "from_torch": "xbar.frontends.torch_module",
     "list_chips": "xbar.hardware",
     "list_noises": "xbar.noise",
+    "list_spiking_chips": "xbar.hardware",
+    "load_bernoulli": "xbar.frontends.tea_model",
     "load_chip": "xbar.hardware",
     "load_noise": "xbar.noise",
     "load_program": "xbar.program_io",
+    "load_ranc": "xbar.frontends.ranc",
+    "load_spiking_chip": "xbar.spiking.chip",
+    "load_spiking_program": "xbar.program_io",
+    "load_state": "xbar.program_io",
     "quantize": "xbar.quantization",
+    "rate_coded": "xbar.frontends.rate_coded",
     "run": "xbar.sweep.job",
+    "run_spikes": "xbar.sweep.spike_job",
     "save_program": "xbar.program_io",
+    "save_ranc": "xbar.frontends.ranc_write",
+    "save_state": "xbar.program_io",
     "simulate": "xbar.sim",
+    "simulate_spikes": "xbar.sim.spiking",
+    "to_nir": "xbar.frontends.nir_write",
 }
 
 __all__ = list(_HOME)

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from xbar.sim.spiking import simulate_spikes
-from xbar.spiking.builder import Builder
+from xbar.spiking.builder import SpikingBuilder
 
 TICKS = 61
 
 
 def _spike_ticks(fed: bool = False, method: Any = "auto", **parameters: Any) -> np.ndarray:
     """Ticks, from 0, in which the neuron spikes; fed: an axon of weight 3 spikes in every tick."""
-    build = Builder("truenorth_science_2014")
+    build = SpikingBuilder("truenorth_science_2014")
     core = build.core()
     neuron = core.neuron(weight=(3, 0, 0, 0), negative_saturates=False, **parameters)
     build.input(core.axon(0, [neuron]))

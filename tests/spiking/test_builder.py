@@ -8,11 +8,11 @@ import pytest
 from xbar.errors import CapacityError
 from xbar.sim.spiking import simulate_spikes
 from xbar.spiking.bits import unpacked
-from xbar.spiking.builder import Builder
+from xbar.spiking.builder import SpikingBuilder
 
 
 def test_a_counter_and_its_echo() -> None:
-    build = Builder(name="counter")
+    build = SpikingBuilder(name="counter")
     core, far = build.core(layer="first"), build.core(at=(5, 7), layer="second")
     every = core.neuron(leak=1, threshold=10)
     echo = far.neuron(weight=(1, 0, 0, 0))
@@ -32,7 +32,7 @@ def test_a_counter_and_its_echo() -> None:
 
 
 def test_places_that_are_taken_are_left_out() -> None:
-    build = Builder()
+    build = SpikingBuilder()
     for at in (None, (0, 0), None, (2, 0), None):
         core = build.core(at)
         build.output(core.neuron())
@@ -40,7 +40,7 @@ def test_places_that_are_taken_are_left_out() -> None:
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    build = Builder(name="wrong")
+    build = SpikingBuilder(name="wrong")
     core, other = build.core(), build.core(at=(64, 0))
     heavy = core.neuron(weight=(300, 0, 0, 0))
     late, early = core.neuron(), core.neuron()
@@ -67,7 +67,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_what_no_array_can_hold_is_told() -> None:
-    build = Builder()
+    build = SpikingBuilder()
     core = build.core()
     core.neuron(leak=0.5)
     core.neuron(colour=3)
@@ -81,13 +81,13 @@ def test_what_no_array_can_hold_is_told() -> None:
 
 
 def test_cores_that_are_too_full_or_too_many_are_told() -> None:
-    build = Builder()
+    build = SpikingBuilder()
     core = build.core()
     for _ in range(257):
         core.axon(0)
     with pytest.raises(CapacityError, match="core 0: needs 257 axons, but a core of truenorth_science_2014 has 256"):
         build.build()
-    build = Builder()
+    build = SpikingBuilder()
     for _ in range(4097):
         build.core().neuron()
     with pytest.raises(CapacityError, match="needs 4097 cores, but truenorth_science_2014 has 4096"):

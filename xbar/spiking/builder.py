@@ -1,6 +1,6 @@
 """Programs by hand: cores, neurons, synapses, connections.
 
-build = Builder("truenorth_science_2014", name="counter")
+build = SpikingBuilder("truenorth_science_2014", name="counter")
 core = build.core()
 every = core.neuron(leak=1, threshold=10)          # fires every ten ticks
 echo = core.neuron(weight=(1, 0, 0, 0))            # fires for each spike of an axon of type 0
@@ -99,7 +99,7 @@ class Core:
         self.synapses.add((axon.number, neuron.number))
 
 
-class Builder:
+class SpikingBuilder:
     """Collects cores, neurons and connections; `build` checks all of it at once and gives the program."""
 
     def __init__(self, chip: SpikingChip | str | Path = "truenorth_science_2014", name: str = "program") -> None:

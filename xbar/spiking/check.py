@@ -13,6 +13,7 @@ from xbar.spiking.bits import n_words, unpacked
 from xbar.spiking.program import NOWHERE, OUTPUT, SpikingProgram
 
 MOST = 50  # problems that an error lists
+ALIKE = 10  # of them, values of one parameter that break the same rule
 
 
 class Where(Protocol):
@@ -89,12 +90,16 @@ def _axons(p: SpikingProgram, where: Where) -> Iterator[str]:
 def _neurons(p: SpikingProgram, where: Where) -> Iterator[str]:
     values = dict(p.neurons.items())
     for rule in p.chip.neuron.rules():
-        for place in np.argwhere(rule.broken(values[rule.name])):
-            core, neuron, *kind = (int(i) for i in place)
+        hint = "; or let the chip take any, with --set neuron.reset_values=any" if rule.power_of_two else ""
+        places = np.argwhere(rule.broken(values[rule.name]))
+        for i, place in enumerate(places[: ALIKE + 1]):
+            core, neuron, *kind = (int(k) for k in place)
             name = rule.name + "".join(f"[{g}]" for g in kind)
-            hint = "; the chip can take any with neuron.reset_values=any" if rule.power_of_two else ""
-            got = values[rule.name][tuple(place)]
-            yield f"{where(core, neuron=neuron, name=name)}: {rule}, got {got}{hint}"
+            got, rest = values[rule.name][tuple(place)], len(places) - ALIKE
+            if i == ALIKE and rest > 1:
+                yield f"{p.name}: {rule.name} breaks the same rule in {rest} more places"
+            else:
+                yield f"{where(core, neuron=neuron, name=name)}: {rule}, got {got}{hint}"
 
 
 def _targets(p: SpikingProgram, where: Where) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 from xbar.parts.neuron.truenorth import TrueNorthNeuron
 from xbar.parts.neurons import KEEP, SUBTRACT, TO_RESET, Neurons
 from xbar.sim.spiking import METHODS, Method, Probe, simulate_spikes
-from xbar.spiking.builder import Builder
+from xbar.spiking.builder import SpikingBuilder
 from xbar.spiking.program import SpikingProgram
 
 NEURON = TrueNorthNeuron()
@@ -82,7 +82,7 @@ def test_potentials_saturate() -> None:
 
 def _lone(n: int, axon: int | None = None, **parameters: Any) -> SpikingProgram:
     """n neurons alike; an axon of type `axon` reaches all and gets a spike for each of input 0."""
-    build = Builder()
+    build = SpikingBuilder()
     core = build.core()
     neurons = [core.neuron(**parameters) for _ in range(n)]
     if axon is not None:
