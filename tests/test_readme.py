@@ -65,6 +65,13 @@ def test_asserting_what_training_saves() -> None:
     names["test_half_of_the_hidden_neurons_are_enough"]()  # type: ignore[operator]
 
 
+def test_spiking_cores_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, object] = {"xbar": xbar}
+    exec(_block("SpikingBuilder"), names)
+    assert capsys.readouterr().out.startswith("[12 22 32]\n")
+    assert names["later"].state.tick == 200  # type: ignore[attr-defined]
+
+
 def test_exporting_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     exec(_block("torch.export.save"), {"torch": torch, "model": digits_cnn(), "example": torch.zeros(2, 1, 8, 8)})
