@@ -18,13 +18,14 @@ _I1, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 16, 32, 64))
 
 
 class _Rows:
-    """Loads and stores of 64 lanes, and words as masks."""
+    """Loads and stores of some lanes from the `first` of a word on, and their bits of the word as masks."""
 
-    def __init__(self, builder: Any) -> None:
-        self.b = builder
+    def __init__(self, builder: Any, lanes: int, first: int) -> None:
+        self.b, self.lanes, self.first = builder, lanes, first
 
     def _at(self, address: Any, element: Any) -> Any:
-        return self.b.inttoptr(address, ir.VectorType(element, LANES).as_pointer())
+        offset = _int(self.first * element.width // 8)
+        return self.b.inttoptr(self.b.add(address, offset), ir.VectorType(element, self.lanes).as_pointer())
 
     def load(self, address: Any, element: Any) -> Any:
         value = self.b.load(self._at(address, element))
@@ -35,27 +36,34 @@ class _Rows:
         self.b.store(value, self._at(address, value.type.element)).align = value.type.element.width // 8
 
     def mask(self, word: Any) -> Any:
-        return self.b.bitcast(word, ir.VectorType(_I1, LANES))
+        part = self.b.trunc(self.b.lshr(word, _int(self.first)), ir.IntType(self.lanes))
+        return self.b.bitcast(part, ir.VectorType(_I1, self.lanes))
 
     def word(self, mask: Any) -> Any:
-        return self.b.bitcast(mask, _I64)
+        part = self.b.zext(self.b.bitcast(mask, ir.IntType(self.lanes)), _I64)
+        return self.b.shl(part, _int(self.first))
 
     def zeros(self, element: Any) -> Any:
-        return ir.Constant(ir.VectorType(element, LANES), [0] * LANES)
+        return ir.Constant(ir.VectorType(element, self.lanes), [0] * self.lanes)
 
     def splat(self, scalar: Any) -> Any:
-        kind = ir.VectorType(scalar.type, LANES)
+        kind = ir.VectorType(scalar.type, self.lanes)
         one = self.b.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(_I32, 0))
-        return self.b.shuffle_vector(one, one, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
+        return self.b.shuffle_vector(one, one, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
 
     def wide(self, value: Any) -> Any:
-        return self.b.sext(value, ir.VectorType(_I32, LANES))
+        return self.b.sext(value, ir.VectorType(_I32, self.lanes))
 
     def at_least(self, value: Any, limit: Any) -> Any:
         return self.b.select(self.b.icmp_signed(">", value, limit), value, limit)
 
     def at_most(self, value: Any, limit: Any) -> Any:
         return self.b.select(self.b.icmp_signed("<", value, limit), value, limit)
+
+
+def _parts(builder: Any, lanes: int) -> list[_Rows]:
+    """The lanes of a word in parts that the machine's registers hold several of."""
+    return [_Rows(builder, lanes, first) for first in range(0, LANES, lanes)]
 
 
 @intrinsic
@@ -96,9 +104,9 @@ def add_row(typingctx: Any, word: Any, weight: Any, total: Any) -> Any:
     """total += weight where the word has a 1; int16 lanes at both addresses."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        rows = _Rows(builder)
-        chosen = builder.select(rows.mask(args[0]), rows.load(args[1], _I16), rows.zeros(_I16))
-        rows.store(builder.add(rows.load(args[2], _I16), chosen), args[2])
+        for rows in _parts(builder, 16):
+            chosen = builder.select(rows.mask(args[0]), rows.load(args[1], _I16), rows.zeros(_I16))
+            rows.store(builder.add(rows.load(args[2], _I16), chosen), args[2])
         return context.get_dummy_value()
 
     return types.void(types.uint64, types.intp, types.intp), codegen
@@ -109,9 +117,9 @@ def add_wide(typingctx: Any, narrow: Any, total: Any) -> Any:
     """total (int32) += narrow (int16), and narrow becomes 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        rows = _Rows(builder)
-        rows.store(builder.add(rows.load(args[1], _I32), rows.wide(rows.load(args[0], _I16))), args[1])
-        rows.store(rows.zeros(_I16), args[0])
+        for rows in _parts(builder, 16):
+            rows.store(builder.add(rows.load(args[1], _I32), rows.wide(rows.load(args[0], _I16))), args[1])
+            rows.store(rows.zeros(_I16), args[0])
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp), codegen
@@ -126,22 +134,20 @@ def add_counts(typingctx: Any, columns: Any, step: Any, active: Any, n_words: An
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         columns, step, active, n_words, weight, total = args
-        rows = _Rows(builder)
-        kind = ir.VectorType(_I64, LANES)
-        name = f"llvm.ctpop.v{LANES}i64"
-        popcount = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
-        count = cgutils.alloca_once_value(builder, rows.zeros(_I64))
-        with cgutils.for_range(builder, n_words) as loop:
-            word = builder.load(
-                builder.inttoptr(builder.add(active, builder.mul(loop.index, _int(8))), _I64.as_pointer())
-            )
-            with builder.if_then(builder.icmp_unsigned("!=", word, ir.Constant(_I64, 0))):
+        for rows in _parts(builder, 16):
+            kind = ir.VectorType(_I64, rows.lanes)
+            name = f"llvm.ctpop.v{rows.lanes}i64"
+            popcount = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+            count = cgutils.alloca_once_value(builder, rows.zeros(_I64))
+            with cgutils.for_range(builder, n_words) as loop:
+                place = builder.add(active, builder.mul(loop.index, _int(8)))
+                word = builder.load(builder.inttoptr(place, _I64.as_pointer()))
                 column = rows.load(builder.add(columns, builder.mul(loop.index, step)), _I64)
                 met = builder.call(popcount, [builder.and_(column, rows.splat(word))])
                 builder.store(builder.add(builder.load(count), met), count)
-        counts = builder.trunc(builder.load(count), ir.VectorType(_I32, LANES))
-        product = builder.mul(counts, rows.wide(rows.load(weight, _I16)))
-        rows.store(builder.add(rows.load(total, _I32), product), total)
+            counts = builder.trunc(builder.load(count), ir.VectorType(_I32, rows.lanes))
+            product = builder.mul(counts, rows.wide(rows.load(weight, _I16)))
+            rows.store(builder.add(rows.load(total, _I32), product), total)
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 6), codegen
@@ -159,24 +165,24 @@ def leak_and_compare(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         potential, added, leak, threshold, floor, low, high, stays = args
-        rows = _Rows(builder)
-        least, most = (rows.splat(builder.trunc(x, _I32)) for x in (low, high))
-
-        def limited(value: Any) -> Any:
-            return rows.at_most(rows.at_least(value, least), most)
-
-        before = rows.load(potential, _I32)
-        v = limited(builder.add(before, rows.load(added, _I32)))
-        v = limited(builder.add(v, rows.wide(rows.load(leak, _I16))))
-        fired = builder.icmp_signed(">=", v, rows.load(threshold, _I32))
-        limit = rows.load(floor, _I32)
-        fell = builder.icmp_signed("<", v, limit)
-        held = builder.and_(fell, rows.mask(builder.sext(builder.trunc(stays, _I1), _I64)))
-        v = builder.select(held, limit, v)
-        rows.store(v, potential)
-        rows.store(rows.zeros(_I32), added)
-        words = [fired, builder.xor(fell, held), builder.icmp_signed("!=", v, before)]
-        return context.make_tuple(builder, signature.return_type, [rows.word(w) for w in words])
+        held = builder.trunc(stays, _I1)
+        words = [_int(0)] * 3
+        for rows in _parts(builder, 16):
+            least, most = (rows.splat(builder.trunc(x, _I32)) for x in (low, high))
+            before = rows.load(potential, _I32)
+            v = rows.at_most(rows.at_least(builder.add(before, rows.load(added, _I32)), least), most)
+            v = builder.add(v, rows.wide(rows.load(leak, _I16)))
+            v = rows.at_most(rows.at_least(v, least), most)
+            fired = builder.icmp_signed(">=", v, rows.load(threshold, _I32))
+            limit = rows.load(floor, _I32)
+            fell = builder.icmp_signed("<", v, limit)
+            v = rows.at_least(v, builder.select(held, limit, least))  # with a scalar: a mask of lanes takes longer
+            rows.store(v, potential)
+            rows.store(rows.zeros(_I32), added)
+            masks = fired, fell, builder.icmp_signed("!=", v, before)
+            words = [builder.or_(word, rows.word(mask)) for word, mask in zip(words, masks, strict=True)]
+        words[1] = builder.select(held, _int(0), words[1])
+        return context.make_tuple(builder, signature.return_type, words)
 
     return types.UniTuple(types.uint64, 3)(*[types.intp] * 8), codegen
 
@@ -187,10 +193,10 @@ def reset_where(typingctx: Any, word: Any, keep: Any, add: Any, potential: Any) 
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         word, keep, add, potential = args
-        rows = _Rows(builder)
-        v = rows.load(potential, _I32)
-        kept = builder.select(rows.mask(keep), v, rows.zeros(_I32))
-        rows.store(builder.select(rows.mask(word), builder.add(kept, rows.load(add, _I32)), v), potential)
+        for rows in _parts(builder, 16):
+            v = rows.load(potential, _I32)
+            kept = builder.select(rows.mask(keep), v, rows.zeros(_I32))
+            rows.store(builder.select(rows.mask(word), builder.add(kept, rows.load(add, _I32)), v), potential)
         return context.get_dummy_value()
 
     return types.void(types.uint64, types.uint64, types.intp, types.intp), codegen

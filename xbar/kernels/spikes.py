@@ -35,9 +35,11 @@ SATURATING, RESETTING, GENERAL = 0, 1, 2  # kinds of cores: all neurons saturate
 STOCHASTIC_LEAK, REVERSAL, SATURATES, LINEAR = 1, 2, 4, 8  # flags of a neuron in a GENERAL core
 MERGED, OUTPUTS, INPUTS, N_COUNTS = 0, 1, 2, 3
 _ROWS_ABREAST = 128  # rows whose weights of at most 255 an int16 can sum
-FIELDS = 8
-TARGET, DELAY, UP, KEPT, TIMES = 0, 1, 2, 3, 4
+FIELDS = 4
+TARGET, DELAY, UP, TIMES = 0, 1, 2, 3
+KEEPS = 8  # first bit, of a delay's field, that says whether a reset keeps V
 TOGETHER = 256  # spikes that are worth delivering together
+_AHEAD = 3  # cores ahead whose active rows are fetched
 _SOON, _SOONER = 24, 12  # spikes ahead whose record, and then whose axon, is fetched
 
 
@@ -45,21 +47,23 @@ class Cores(NamedTuple):
     """A program as the kernels read it; neurons are padded to whole words with such as never fire.
 
     synapses: uint64 [core, axon, word of neurons]; columns: uint64 [core, word of axons, neuron].
-    axon_type: uint8 [core, axon]; type_mask: uint64 [core, type, word of axons]; row_size: int32 [core, axon].
-    weight: int16 [core, type, neuron], 0 where stochastic; chance_weight: int16, those; chance: uint64 [core, type,
-    word], where they are; has_chance: bool [core]. kind: uint8 [core]; flags, noise: uint8 [core, neuron].
+    axon: int32 [core, axon], N_TYPES * its synapses + its type; type_mask: uint64 [core, type, word of axons].
+    model: int64 [core], which of the distinct sets of parameters the core has. The others are by model, so that many
+    cores read the same few lines of memory:
+    weight: int16 [model, type, neuron], 0 where stochastic; chance_weight: int16, those; chance: uint64 [model, type,
+    word], where they are; has_chance, random: bool [model]. kind: uint8 [model]; flags, noise: uint8 [model, neuron].
     leak: int16; threshold, floor: int32 (fell: v < floor); up, down: int32, added by a reset, to what the bits of
-    keep_up, keep_down (uint64 [core, word]) keep of V. random: bool [core].
+    keep_up, keep_down (uint64 [model, word]) keep of V.
     spike: int32 [part, core, neuron, FIELDS], what is needed when a neuron fires, side by side since it comes from far:
-    TARGET, core * padded axons + axon, -1, or -2 - output; DELAY; UP, as above; KEPT, -1 where V is kept, else 0 (in
-    GENERAL cores, whose neurons are reset already, V is kept and UP is 0); and TIMES, how often it has fired.
+    TARGET, core * padded axons + axon, -1, or -2 - output; DELAY, whose bits from KEEPS up are set where V is kept; UP,
+    as above (in GENERAL cores, whose neurons are reset already, V is kept and UP is 0); TIMES, how often it has fired.
     """
 
     synapses: NDArray[np.uint64]
     columns: NDArray[np.uint64]
-    axon_type: NDArray[np.uint8]
+    axon: NDArray[np.int32]
     type_mask: NDArray[np.uint64]
-    row_size: NDArray[np.int32]
+    model: NDArray[np.int64]
     weight: NDArray[np.int16]
     chance_weight: NDArray[np.int16]
     chance: NDArray[np.uint64]
@@ -152,12 +156,12 @@ def _list_active(pending, first, n_words, active, listed):  # type: ignore[no-un
 
 
 @njit(cache=True, forceinline=True)
-def _add_rows(c, size, core, n_active, of):  # type: ignore[no-untyped-def]
+def _add_rows(c, size, core, model, n_active, of):  # type: ignore[no-untyped-def]
     """total += the rows of the active axons, one after the other."""
     for start in range(0, n_active, _ROWS_ABREAST):
         for i in range(start, min(start + _ROWS_ABREAST, n_active)):
             axon = core * size.axons + of.listed[i]
-            weights = (core * N_TYPES + np.int64(c.axon_type[axon])) * size.width
+            weights = (model * N_TYPES + np.int64(c.axon[axon] % N_TYPES)) * size.width
             for w in range(size.words):
                 add_row(c.synapses[axon * size.words + w], at(c.weight, weights + w * LANES), at(of.narrow, w * LANES))
         for w in range(size.words):
@@ -165,7 +169,7 @@ def _add_rows(c, size, core, n_active, of):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, forceinline=True)
-def _add_counted(c, size, core, of):  # type: ignore[no-untyped-def]
+def _add_counted(c, size, core, model, of):  # type: ignore[no-untyped-def]
     """total += weight of each type times the neuron's active synapses of that type."""
     for kind in range(N_TYPES):
         some = np.uint64(0)
@@ -174,7 +178,7 @@ def _add_counted(c, size, core, of):  # type: ignore[no-untyped-def]
             some |= of.of_type[w]
         if some == 0:
             continue
-        columns, weights = core * size.axon_words * size.width, (core * N_TYPES + kind) * size.width
+        columns, weights = core * size.axon_words * size.width, (model * N_TYPES + kind) * size.width
         for first in range(0, size.width, LANES):
             add_counts(
                 at(c.columns, columns + first), size.width * 8, at(of.of_type, 0), size.axon_words,
@@ -183,11 +187,11 @@ def _add_counted(c, size, core, of):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _add_chances(c, size, core, n_active, key, of):  # type: ignore[no-untyped-def]
+def _add_chances(c, size, core, model, n_active, key, of):  # type: ignore[no-untyped-def]
     """total += sgn(S) F(S, rho) of the stochastic synapses of active axons."""
     for i in range(n_active):
         axon = np.int64(of.listed[i])
-        kind = core * N_TYPES + np.int64(c.axon_type[core * size.axons + axon])
+        kind = model * N_TYPES + np.int64(c.axon[core * size.axons + axon] % N_TYPES)
         for w in range(size.words):
             word = c.synapses[(core * size.axons + axon) * size.words + w] & c.chance[kind * size.words + w]
             while word:
@@ -201,14 +205,14 @@ def _add_chances(c, size, core, n_active, key, of):  # type: ignore[no-untyped-d
 
 
 @njit(cache=True)
-def _step_general(c, size, core, potential, key, of):  # type: ignore[no-untyped-def]
+def _step_general(c, size, core, model, potential, key, of):  # type: ignore[no-untyped-def]
     """One tick of neurons of any kind, one by one; whether a potential changed. `total` becomes 0."""
     changed = False
     for w in range(size.words):
         fired = np.uint64(0)
         for bit in range(min(64, size.neurons - w * 64)):
             j = w * 64 + bit
-            here, mask = core * size.width + j, np.uint64(1) << np.uint64(bit)
+            here, mask = model * size.width + j, np.uint64(1) << np.uint64(bit)
             flags, before = c.flags[here], np.int64(potential[j])
             v = min(max(before + of.total[j], size.low), size.high)
             of.total[j] = 0
@@ -228,10 +232,10 @@ def _step_general(c, size, core, potential, key, of):  # type: ignore[no-untyped
             eta_down = 0 if flags & SATURATES else eta
             if v >= c.threshold[here] + eta:
                 fired |= mask
-                kept = v if c.keep_up[core * size.words + w] & mask else 0
+                kept = v if c.keep_up[model * size.words + w] & mask else 0
                 v = kept + c.up[here] - (eta if flags & LINEAR else 0)
             elif v < c.floor[here] - eta_down:
-                kept = v if c.keep_down[core * size.words + w] & mask else 0
+                kept = v if c.keep_down[model * size.words + w] & mask else 0
                 v = kept + c.down[here] + (eta_down if flags & LINEAR else 0)
             changed |= v != before
             potential[j] = v
@@ -240,9 +244,9 @@ def _step_general(c, size, core, potential, key, of):  # type: ignore[no-untyped
 
 
 @njit(cache=True, forceinline=True)
-def _step_words(c, size, core, potential, watch, of):  # type: ignore[no-untyped-def]
+def _step_words(c, size, model, potential, watch, of):  # type: ignore[no-untyped-def]
     """One tick of deterministic neurons, 64 at a time; whether a potential changed, where `watch` asks for it."""
-    stays = np.int64(c.kind[core] == SATURATING)
+    stays = np.int64(c.kind[model] == SATURATING)
     changed = np.uint64(0)
     compares = watch and not stays
     if compares:
@@ -250,13 +254,13 @@ def _step_words(c, size, core, potential, watch, of):  # type: ignore[no-untyped
             of.old[j] = potential[j]
     for w in range(size.words):
         first = w * LANES
-        here, now = core * size.width + first, at(potential, first)
+        here, now = model * size.width + first, at(potential, first)
         up, fell, shifted = leak_and_compare(
             now, at(of.total, first), at(c.leak, here), at(c.threshold, here), at(c.floor, here), size.low, size.high,
             stays,
         )  # fmt: skip
         if fell:
-            reset_where(fell, c.keep_down[core * size.words + w], at(c.down, here), now)
+            reset_where(fell, c.keep_down[model * size.words + w], at(c.down, here), now)
         changed |= shifted
         of.fired[w] = up
     if compares:
@@ -281,7 +285,7 @@ def _list_fired(size, core, of, n):  # type: ignore[no-untyped-def]
 @njit(cache=True, forceinline=True)
 def _slot_of(size, slots, now, spike, record):  # type: ignore[no-untyped-def]
     """The address of the word that a spike sets a bit of."""
-    slot = (now + spike[record + DELAY]) % N_SLOTS
+    slot = (now + (spike[record + DELAY] & 15)) % N_SLOTS
     return slots + (slot * size.cores * size.axon_words + (np.int64(spike[record + TARGET]) >> 6)) * 8
 
 
@@ -303,7 +307,7 @@ def _deliver(size, spike, potential, n, now, slots, outputs, of):  # type: ignor
         neuron = np.int64(of.sent[i])
         record = neuron * FIELDS
         spike[record + TIMES] += 1
-        potential[neuron] = (potential[neuron] & spike[record + KEPT]) + spike[record + UP]
+        potential[neuron] = (potential[neuron] & (spike[record + DELAY] >> KEEPS)) + spike[record + UP]
         target = np.int64(spike[record + TARGET])
         if target >= 0:
             of.counts[MERGED] += set_bit(_slot_of(size, slots, now, spike, record), target & 63)
@@ -319,7 +323,9 @@ def _fetch_rows(c, size, core, pending, first):  # type: ignore[no-untyped-def]
     for w in range(size.axon_words):
         word = pending[first + w]
         while word:
-            fetch(at(c.synapses, (core * size.axons + w * 64 + lowest(word)) * size.words))
+            axon = core * size.axons + w * 64 + lowest(word)
+            fetch(at(c.synapses, axon * size.words))
+            fetch(at(c.axon, axon))
             word &= word - np.uint64(1)
 
 
@@ -327,7 +333,7 @@ def _fetch_rows(c, size, core, pending, first):  # type: ignore[no-untyped-def]
 def _bare(c):  # type: ignore[no-untyped-def]
     """The same with pointers for arrays."""
     return Cores(
-        pointer(c.synapses), pointer(c.columns), pointer(c.axon_type), pointer(c.type_mask), pointer(c.row_size),
+        pointer(c.synapses), pointer(c.columns), pointer(c.axon), pointer(c.type_mask), pointer(c.model),
         pointer(c.weight), pointer(c.chance_weight), pointer(c.chance), pointer(c.has_chance), pointer(c.kind),
         pointer(c.random), pointer(c.flags), pointer(c.noise), pointer(c.leak), pointer(c.threshold), pointer(c.floor),
         pointer(c.up), pointer(c.down), pointer(c.keep_up), pointer(c.keep_down), pointer(c.spike),
@@ -337,18 +343,19 @@ def _bare(c):  # type: ignore[no-untyped-def]
 @njit(cache=True, forceinline=True)
 def _step_core(c, size, core, n_active, potential, key, now, of):  # type: ignore[no-untyped-def]
     """One tick of a core whose active axons are listed; whether it is settled: nothing changes until a spike comes."""
+    model = c.model[core]
     if n_active > size.rows_most:
-        _add_counted(c, size, core, of)
+        _add_counted(c, size, core, model, of)
     elif n_active:
-        _add_rows(c, size, core, n_active, of)
-    random = c.random[core]
+        _add_rows(c, size, core, model, n_active, of)
+    random = c.random[model]
     tick_key = counted(key, np.uint64(now)) if random else np.uint64(0)
-    if n_active and c.has_chance[core]:
-        _add_chances(c, size, core, n_active, tick_key, of)
-    if c.kind[core] == GENERAL:
-        changed = _step_general(c, size, core, potential, tick_key, of)
+    if n_active and c.has_chance[model]:
+        _add_chances(c, size, core, model, n_active, tick_key, of)
+    if c.kind[model] == GENERAL:
+        changed = _step_general(c, size, core, model, potential, tick_key, of)
     else:
-        changed = _step_words(c, size, core, potential, n_active == 0, of)
+        changed = _step_words(c, size, model, potential, n_active == 0, of)
     some = np.uint64(0)
     for w in range(size.words):
         some |= of.fired[w]
@@ -378,14 +385,14 @@ def _tick_task(task, arrays, size, flow, desks, keys, tick, now, cores_each, bat
             slots, place = b * N_SLOTS * slot_words, b * size.cores + core
             first = slots + now % N_SLOTS * slot_words + core * size.axon_words
             n = _list_active(pending, first, size.axon_words, of.active, of.listed)
-            if core + 1 < end:
-                _fetch_rows(c, size, core + 1, pending, first + size.axon_words)
+            if core + _AHEAD < end:
+                _fetch_rows(c, size, core + _AHEAD, pending, first + _AHEAD * size.axon_words)
             idle = n == 0 and settled[place] != 0
             if not idle:
                 by_core[core * 3] += n
                 by_core[core * 3 + 2] += 1
                 for i in range(n):
-                    by_core[core * 3 + 1] += c.row_size[core * size.axons + of.listed[i]]
+                    by_core[core * 3 + 1] += c.axon[core * size.axons + of.listed[i]] // N_TYPES
                 potential = moved(potentials, place * size.width)
                 settled[place] = np.uint8(_step_core(c, size, core, n, potential, key[b], now, of))
                 n_sent = _list_fired(size, core, of, n_sent)

@@ -12,7 +12,8 @@ from xbar.sim.spiking_run import FIRST_SYNAPSE, Run
 from xbar.spiking.bits import WORD, n_words, packed
 from xbar.spiking.program import OUTPUT, SpikingProgram
 
-ROWS_MOST = 40  # active axons of a core above which counting synapses by type beats adding rows (measured)
+ROWS_MOST = 20  # active axons of a core above which counting synapses by type beats adding rows (measured)
+_LINE_BYTES = 64
 _TASKS = 64  # pieces of a tick, so that threads that are held up do not hold up the others
 
 
@@ -68,16 +69,21 @@ def _flow(run: Run, size: kernel.Size, n_parts: int) -> kernel.Flow:
 
 
 def _desks(size: kernel.Size, n_tasks: int, n_batch: int) -> kernel.Desk:
+    def room(n: int, dtype: type, n_rows: int = n_tasks) -> np.ndarray:
+        """[task, n]; rows lie so far apart that threads never write to the same line of the cache."""
+        each = _LINE_BYTES // np.dtype(dtype).itemsize
+        return np.zeros((n_rows, (-(-n // each) + 1) * each), dtype)
+
     return kernel.Desk(
-        listed=np.zeros((n_tasks, size.axon_words * WORD), np.int32),
-        sent=np.zeros((n_tasks, kernel.TOGETHER + size.width), np.int32),
-        active=np.zeros((n_tasks, size.axon_words), np.uint64),
-        of_type=np.zeros((n_tasks, size.axon_words), np.uint64),
-        narrow=np.zeros((n_tasks, size.width), np.int16),
-        total=np.zeros((n_tasks, size.width), np.int32),
-        old=np.zeros((n_tasks, size.width), np.int32),
-        fired=np.zeros((n_tasks, size.words), np.uint64),
-        counts=np.zeros((max(n_tasks, n_batch), kernel.N_COUNTS), np.int64),
+        listed=room(size.axon_words * WORD, np.int32),
+        sent=room(kernel.TOGETHER + size.width, np.int32),
+        active=room(size.axon_words, np.uint64),
+        of_type=room(size.axon_words, np.uint64),
+        narrow=room(size.width, np.int16),
+        total=room(size.width, np.int32),
+        old=room(size.width, np.int32),
+        fired=room(size.words, np.uint64),
+        counts=room(kernel.N_COUNTS, np.int64, max(n_tasks, n_batch)),
     )
 
 
@@ -101,65 +107,90 @@ def _address(program: SpikingProgram, core: np.ndarray, axon: np.ndarray) -> np.
 
 def cores_of(program: SpikingProgram, n_parts: int, threads: Team) -> kernel.Cores:
     """A program as the kernels read it; n_parts: of the batch, each with its own counts."""
-    n = program.neurons
-    width = n_words(program.n_neurons) * LANES
-    words = np.iinfo(np.int32)
-
-    def padded(values: np.ndarray, dtype: type, fill: int = 0) -> np.ndarray:
-        """[core, ..., neuron] with neurons up to whole words."""
-        out = np.full((*values.shape[:-1], width), fill, dtype)
-        out[..., : program.n_neurons] = values
-        return out
-
-    saturates, linear = n.negative_saturates, n.reset_mode == SUBTRACT
-    down = np.select(
-        [saturates, n.reset_mode == TO_RESET, linear], [-n.negative_threshold, -n.reset, n.negative_threshold]
+    n, width = program.neurons, n_words(program.n_neurons) * LANES
+    linear, to_reset = n.reset_mode == SUBTRACT, n.reset_mode == TO_RESET
+    general = (n.stochastic_leak | n.leak_reversal | (n.noise_bits > 0)).any(1)
+    kind = np.where(general, kernel.GENERAL, np.where(n.negative_saturates.all(1), kernel.SATURATING, kernel.RESETTING))
+    up = np.select([to_reset, linear], [n.reset, -n.threshold])
+    models = _models(program, kind)
+    _, first, model = np.unique(_rows(models), return_index=True, return_inverse=True)
+    # a general core's neurons are reset in their step already, the others' when their spikes are delivered
+    reset_later = kind[:, None] != kernel.GENERAL
+    core = program.targets.core
+    target = np.where(core >= 0, _address(program, core, program.targets.axon), core)
+    target = np.where(core == OUTPUT, -2 - program.targets.axon.astype(np.int64), target)
+    spike = np.zeros((program.n_cores, width, kernel.FIELDS), np.int32)
+    spike[..., kernel.TARGET] = _padded(target, width, np.int32, -1)
+    keeps = -(~to_reset | ~reset_later).astype(np.int32)
+    spike[..., kernel.DELAY] = _padded(keeps * (1 << kernel.KEEPS) + program.targets.delay, width, np.int32)
+    spike[..., kernel.UP] = _padded(up * reset_later, width, np.int32)
+    sizes = np.bitwise_count(program.synapses).sum(-1, dtype=np.int32)
+    return kernel.Cores(
+        synapses=_aligned(program.synapses),
+        columns=kernel.transposed(threads, program.synapses),
+        axon=sizes * N_TYPES + program.axon_type,
+        type_mask=packed(program.axon_type[:, None] == np.arange(N_TYPES)[:, None]),
+        model=np.ravel(model).astype(np.int64),
+        spike=np.broadcast_to(spike, (n_parts, *spike.shape)).copy(),
+        **{name: np.ascontiguousarray(values[first]) for name, values in models.items()},
     )
+
+
+def _aligned(values: np.ndarray) -> np.ndarray:
+    """A copy that begins with a line of the cache, so that a row of synapses lies in one."""
+    room = np.empty(values.nbytes + _LINE_BYTES, np.uint8)
+    first = -room.ctypes.data % _LINE_BYTES
+    out = room[first : first + values.nbytes].view(values.dtype).reshape(values.shape)
+    out[:] = values
+    return out
+
+
+def _models(program: SpikingProgram, kind: np.ndarray) -> dict[str, np.ndarray]:
+    """The parameters of each core as `kernel.Cores` has them by model, [core, ...]."""
+    n, limits = program.neurons, np.iinfo(np.int32)
+    width = n_words(program.n_neurons) * LANES
+    saturates, linear, to_reset = n.negative_saturates, n.reset_mode == SUBTRACT, n.reset_mode == TO_RESET
     low, high = program.chip.neuron.potential_range
+    beta = n.negative_threshold
     inclusive = getattr(program.chip.neuron, "negative_test", "below") == "at_or_below"
-    general = n.stochastic_leak | n.leak_reversal | (n.noise_bits > 0)
-    kind = np.where(general.any(1), kernel.GENERAL, np.where(saturates.all(1), kernel.SATURATING, kernel.RESETTING))
     # where all saturate, the floor is where they stay; else it is where they fall
-    floor = -n.negative_threshold + np.where(kind == kernel.SATURATING, 0, int(inclusive))[:, None]
-    by_type = np.moveaxis(n.weight, 2, 1)
-    chance = np.moveaxis(n.stochastic_weight, 2, 1)
+    floor = -beta + np.where(kind == kernel.SATURATING, 0, int(inclusive))[:, None]
+    down = np.clip(np.select([saturates, to_reset, linear], [-beta, -n.reset, beta]), low, high)
+    by_type, chance = np.moveaxis(n.weight, 2, 1), np.moveaxis(n.stochastic_weight, 2, 1)
     flags = (
         n.stochastic_leak * kernel.STOCHASTIC_LEAK
         + n.leak_reversal * kernel.REVERSAL
         + saturates * kernel.SATURATES
         + linear * kernel.LINEAR
     )
-    core = program.targets.core
-    target = np.where(core >= 0, _address(program, core, program.targets.axon), core)
-    target = np.where(core == OUTPUT, -2 - program.targets.axon.astype(np.int64), target)
-    of_type = program.axon_type[:, None] == np.arange(N_TYPES)[:, None]
-    up = padded(np.select([n.reset_mode == TO_RESET, linear], [n.reset, -n.threshold]), np.int32)
-    reset_later = kind[:, None] != kernel.GENERAL
-    spike = np.zeros((program.n_cores, width, kernel.FIELDS), np.int32)
-    spike[..., kernel.TARGET] = padded(target, np.int32, -1)
-    spike[..., kernel.DELAY] = padded(program.targets.delay, np.int32, 1)
-    spike[..., kernel.UP] = up * reset_later
-    spike[..., kernel.KEPT] = padded(-((n.reset_mode != TO_RESET) | ~reset_later).astype(np.int32), np.int32)
-    return kernel.Cores(
-        synapses=np.ascontiguousarray(program.synapses),
-        columns=kernel.transposed(threads, program.synapses),
-        axon_type=np.ascontiguousarray(program.axon_type),
-        type_mask=packed(of_type),
-        row_size=np.bitwise_count(program.synapses).sum(-1, dtype=np.int32),
-        weight=padded(np.where(chance, 0, by_type), np.int16),
-        chance_weight=padded(by_type, np.int16),
-        chance=packed(chance),
-        has_chance=np.asarray(chance.any((1, 2))),
-        kind=kind.astype(np.uint8),
-        random=np.asarray(n.is_random.any(1)),
-        flags=padded(flags, np.uint8),
-        noise=padded(n.noise_bits, np.uint8),
-        leak=padded(n.leak, np.int16),
-        threshold=padded(n.threshold, np.int32, words.max),
-        floor=padded(floor, np.int32, words.min),
-        up=up,
-        down=padded(np.clip(down, low, high), np.int32),
-        keep_up=packed(n.reset_mode != TO_RESET),
-        keep_down=packed(~saturates & (n.reset_mode != TO_RESET)),
-        spike=np.broadcast_to(spike, (n_parts, *spike.shape)).copy(),
-    )
+    return {
+        "weight": _padded(np.where(chance, 0, by_type), width, np.int16),
+        "chance_weight": _padded(by_type * chance, width, np.int16),
+        "chance": packed(chance),
+        "has_chance": np.asarray(chance.any((1, 2))),
+        "kind": kind.astype(np.uint8),
+        "random": np.asarray(n.is_random.any(1)),
+        "flags": _padded(flags, width, np.uint8),
+        "noise": _padded(n.noise_bits, width, np.uint8),
+        "leak": _padded(n.leak, width, np.int16),
+        "threshold": _padded(n.threshold, width, np.int32, limits.max),
+        "floor": _padded(floor, width, np.int32, limits.min),
+        "up": _padded(np.select([to_reset, linear], [n.reset, -n.threshold]), width, np.int32),
+        "down": _padded(down, width, np.int32),
+        "keep_up": packed(~to_reset),
+        "keep_down": packed(~saturates & ~to_reset),
+    }
+
+
+def _padded(values: np.ndarray, width: int, dtype: type, fill: int = 0) -> np.ndarray:
+    """[core, ..., neuron] with neurons up to whole words."""
+    out = np.full((*values.shape[:-1], width), fill, dtype)
+    out[..., : values.shape[-1]] = values
+    return out
+
+
+def _rows(models: dict[str, np.ndarray]) -> np.ndarray:
+    """A number for each core, the same where all parameters are."""
+    seen: dict[bytes, int] = {}
+    n_cores = len(models["kind"])
+    return np.array([seen.setdefault(b"".join(v[c].tobytes() for v in models.values()), c) for c in range(n_cores)])
