@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from xbar.parts.neurons import N_TYPES
+from xbar.spiking.check import parameter_problems
 from xbar.spiking.chip import SpikingChip
 from xbar.spiking.network import INPUT, SpikingLayer, SpikingNetwork
 
@@ -96,10 +97,6 @@ def _layer(layer: SpikingLayer, chip: SpikingChip) -> Iterator[str]:
             f"{where}: neuron {wide}: needs {fan_in[wide]} axons, but a core of {chip.name} has {chip.core.axons}; "
             "give it fewer inputs (patches, pruning)"
         )
-    values = dict(layer.neurons.items())
-    for rule in chip.neuron.rules():
-        for at in np.argwhere(rule.broken(values[rule.name])):
-            n, *kind = (int(i) for i in at)
-            name = rule.name + "".join(f"[{g}]" for g in kind)
-            hint = "; the chip can take any with neuron.reset_values=any" if rule.power_of_two else ""
-            yield f"{where}: neuron {n}: {name}: {rule}, got {values[rule.name][tuple(at)]}{hint}"
+    yield from parameter_problems(
+        layer.neurons, chip.neuron, where, lambda place, name: f"{where}: neuron {place[0]}: {name}"
+    )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
 
 from xbar.errors import CapacityError
-from xbar.parts.neurons import N_TYPES
+from xbar.parts.base import Neuron
+from xbar.parts.neurons import N_TYPES, Neurons
 from xbar.spiking.bits import n_words, unpacked
 from xbar.spiking.program import NOWHERE, OUTPUT, SpikingProgram
 
@@ -88,18 +89,31 @@ def _axons(p: SpikingProgram, where: Where) -> Iterator[str]:
 
 
 def _neurons(p: SpikingProgram, where: Where) -> Iterator[str]:
-    values = dict(p.neurons.items())
-    for rule in p.chip.neuron.rules():
+    def tell(place: tuple[int, ...], name: str) -> str:
+        core, neuron = place
+        return where(core, neuron=neuron, name=name)
+
+    yield from parameter_problems(p.neurons, p.chip.neuron, p.name, tell)
+
+
+def parameter_problems(
+    neurons: Neurons, part: Neuron, name: str, tell: Callable[[tuple[int, ...], str], str]
+) -> Iterator[str]:
+    """What neurons [..., neuron] hold that a chip's cannot; of a parameter, ALIKE places and how many more there are.
+
+    tell: a place [..., neuron] and the name of a parameter in words; name: of the whole.
+    """
+    values = dict(neurons.items())
+    for rule in part.rules():
         hint = "; or let the chip take any, with --set neuron.reset_values=any" if rule.power_of_two else ""
         places = np.argwhere(rule.broken(values[rule.name]))
-        for i, place in enumerate(places[: ALIKE + 1]):
-            core, neuron, *kind = (int(k) for k in place)
-            name = rule.name + "".join(f"[{g}]" for g in kind)
-            got, rest = values[rule.name][tuple(place)], len(places) - ALIKE
-            if i == ALIKE and rest > 1:
-                yield f"{p.name}: {rule.name} breaks the same rule in {rest} more places"
-            else:
-                yield f"{where(core, neuron=neuron, name=name)}: {rule}, got {got}{hint}"
+        shown = places if len(places) <= ALIKE + 1 else places[:ALIKE]
+        for place in shown:
+            at = tuple(int(k) for k in place)
+            index = "".join(f"[{g}]" for g in at[len(neurons.shape) :])
+            yield f"{tell(at[: len(neurons.shape)], rule.name + index)}: {rule}, got {values[rule.name][at]}{hint}"
+        if len(places) > len(shown):
+            yield f"{name}: {rule.name} breaks the same rule in {len(places) - len(shown)} more places"
 
 
 def _targets(p: SpikingProgram, where: Where) -> Iterator[str]:
