@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_programs import random_inputs, random_program
 
-from xbar.errors import DataError
+from xbar.errors import CapacityError, DataError
 from xbar.sim.spiking import METHODS, Method, Probe, simulate_spikes
 from xbar.spiking.check import check_program
 from xbar.spiking.program import SpikingProgram
@@ -128,6 +128,11 @@ def test_a_core_that_cannot_change_is_not_computed(method: Method) -> None:
 
 def test_what_cannot_be_run_is_told() -> None:
     program = random_program(1)
+    far = replace(program, targets=replace(program.targets, core=program.targets.core + 9))
+    with pytest.raises(CapacityError, match="target core: must be one of the 3 cores"):
+        simulate_spikes(far, n_ticks=1)
+    with pytest.raises(DataError, match="method: must be one of auto, rows, popcount, plain, got 'fast'"):
+        simulate_spikes(program, n_ticks=1, method="fast")  # type: ignore[arg-type]
     state = simulate_spikes(program, n_ticks=3).state
     good = np.zeros((4, 2, program.n_inputs), np.bool_)
     with pytest.raises(DataError, match=r"inputs: must be \[tick, batch, input\] with 6 inputs, got \[4, 2\]"):

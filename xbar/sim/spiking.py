@@ -12,6 +12,7 @@ from xbar.sim.spiking_plain import advance_plain
 from xbar.sim.spiking_run import Probe as Probe
 from xbar.sim.spiking_run import Run
 from xbar.spiking.bits import n_words, packed, unpacked
+from xbar.spiking.check import check_program
 from xbar.spiking.program import SpikingProgram
 from xbar.spiking.result import N_SLOTS, SpikeActivity, SpikeResult, SpikeState
 
@@ -41,9 +42,13 @@ def simulate_spikes(
         counts of active synapses by axon type; "auto": what is faster, per core and tick; "plain": numpy. All give
         the same bits, whatever the number of threads (torch's).
 
-    Raises DataError with everything that is wrong with inputs, state or probe.
+    Raises CapacityError where the program does not fit its chip, DataError with everything that is wrong with inputs,
+    state or probe.
     """
+    check_program(program)
     probe = probe or Probe()
+    if method not in METHODS:
+        raise DataError(f"method: must be one of {', '.join(METHODS)}, got {method!r}")
     rows, n_batch = _rows(program, inputs, n_ticks, state)
     _check(program, rows, n_batch, probe, state, first)
     state = initial_state(program, n_batch, seed=seed, first=first) if state is None else state

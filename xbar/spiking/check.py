@@ -46,11 +46,39 @@ def check_program(program: SpikingProgram, where: Where = plain_where) -> None:
 
 def program_problems(program: SpikingProgram, where: Where = plain_where) -> Iterator[str]:
     """Every broken rule, one readable line each."""
+    shapes = list(_shapes(program))
+    if shapes:  # the rest needs arrays that fit each other
+        yield from shapes
+        return
     yield from _sizes(program, where)
     yield from _axons(program, where)
     yield from _neurons(program, where)
     yield from _targets(program, where)
     yield from _inputs(program, where)
+
+
+def _shapes(p: SpikingProgram) -> Iterator[str]:
+    """Arrays of other shapes or types than SpikingProgram says."""
+    if p.axon_type.ndim != 2 or len(p.neurons.shape) != 2:
+        yield f"{p.name}: axon_type must be [core, axon] and neurons [core, neuron], got {p.axon_type.shape} and more"
+        return
+    cores, n_links = (p.n_cores, p.n_neurons), np.shape(p.inputs.line)
+    types: list[tuple[str, np.ndarray, tuple[int, ...], type]] = [
+        ("axon_type", p.axon_type, (p.n_cores, p.n_axons), np.uint8),
+        ("place", p.place, (p.n_cores, 2), np.int32),
+        ("synapses", p.synapses, (p.n_cores, p.n_axons, n_words(p.n_neurons)), np.uint64),
+        ("targets.core", p.targets.core, cores, np.int32),
+        ("targets.axon", p.targets.axon, cores, np.int32),
+        ("targets.delay", p.targets.delay, cores, np.uint8),
+        *((f"inputs.{name}", getattr(p.inputs, name), n_links, np.int32) for name in ("line", "core", "axon", "delay")),
+        *((f"neurons.{n}", v, (*cores, N_TYPES) if v.ndim == 3 else cores, v.dtype.type) for n, v in p.neurons.items()),
+    ]
+    for name, array, shape, dtype in types:
+        if array.shape != shape or array.dtype != dtype:
+            wanted = f"{np.dtype(dtype).name} {list(shape)}"
+            yield f"{p.name}: {name} must be {wanted}, got {array.dtype.name} {list(array.shape)}"
+    if len(p.layer) != p.n_cores:
+        yield f"{p.name}: needs the name of a layer for each of {p.n_cores} cores, got {len(p.layer)}"
 
 
 def _sizes(p: SpikingProgram, where: Where) -> Iterator[str]:
@@ -80,9 +108,7 @@ def _axons(p: SpikingProgram, where: Where) -> Iterator[str]:
     for core, axon in np.argwhere(p.axon_type >= N_TYPES):
         got = p.axon_type[core, axon]
         yield f"{where(int(core), axon=int(axon))}: axon type must be from 0 to {N_TYPES - 1}, got {got}"
-    if p.synapses.shape[-1] != n_words(p.n_neurons):
-        yield f"{p.name}: synapses must be [core, axon, {n_words(p.n_neurons)}] words, got {list(p.synapses.shape)}"
-    elif p.n_neurons % 64:
+    if p.n_neurons % 64:
         beyond = unpacked(p.synapses[..., -1:], 64)[..., p.n_neurons % 64 :].any(-1)
         for core, axon in np.argwhere(beyond):
             yield f"{where(int(core), axon=int(axon))}: has a synapse to a neuron beyond the {p.n_neurons} of the core"
