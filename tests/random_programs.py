@@ -28,7 +28,8 @@ def random_program(
     shape = (cores, neurons)
     settings = {
         "core.axons": axons, "core.neurons": neurons, "mesh.cols": 4, "mesh.rows": 4,
-        "neuron.reset_values": "any", "neuron.negative_test": negative_test, "neuron.potential_bits": potential_bits,
+        "neuron.weight_bits": 9 if max_weight < 256 else 16, "neuron.reset_values": "any",
+        "neuron.negative_test": negative_test, "neuron.potential_bits": potential_bits,
     }  # fmt: skip
     made = Neurons.of(
         shape,
@@ -39,7 +40,7 @@ def random_program(
         leak_reversal=(rng.random(shape) < 0.3) & reversal,
         threshold=rng.integers(0, 60, shape),
         noise_bits=rng.integers(0, 9, shape) * ((rng.random(shape) < 0.3) & chance),
-        negative_threshold=rng.integers(0, 60, shape),
+        negative_threshold=rng.integers(0, 140, shape),
         negative_saturates=(rng.random(shape) < 0.5) | saturating,
         reset_mode=rng.integers(0, 3, shape),
         reset=rng.integers(-9, 10, shape),

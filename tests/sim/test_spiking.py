@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from hypothesis import strategies as st
 from random_programs import random_inputs, random_program
 
 from xbar.errors import CapacityError, DataError
+from xbar.parts.neurons import Neurons
+from xbar.sim import spiking_fast
 from xbar.sim.spiking import METHODS, Method, Probe, simulate_spikes
 from xbar.spiking.check import check_program
 from xbar.spiking.program import SpikingProgram
@@ -41,17 +46,30 @@ programs = st.builds(
     saturating=st.booleans(),
     negative_test=st.sampled_from(("below", "at_or_below")),
     potential_bits=st.sampled_from((8, 12, 20)),
-    max_weight=st.sampled_from((3, 40, 255)),
+    max_weight=st.sampled_from((3, 40, 255, 32767)),
 )
 
 
+@contextmanager
+def _shared_by(threads: int, pieces: int) -> Iterator[None]:
+    """So many threads, and a tick in at least so many pieces, however small the program is."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with patch.object(spiking_fast, "_TASKS", pieces):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @settings(max_examples=12, deadline=None)
-@given(programs, st.integers(0, 1000))
-def test_every_method_equals_plain_python(program: SpikingProgram, seed: int) -> None:
+@given(programs, st.integers(0, 1000), st.integers(1, 4), st.sampled_from((2, 3, 64)))
+def test_every_method_equals_plain_python(program: SpikingProgram, seed: int, threads: int, pieces: int) -> None:
     check_program(program)
     inputs = random_inputs(seed, program, TICKS - 5, BATCH)
     truth = spiking_reference.run(program, inputs, TICKS, seed)
-    results = [_run(program, inputs, method, seed=seed) for method in METHODS]
+    with _shared_by(threads, pieces):
+        results = [_run(program, inputs, method, seed=seed) for method in METHODS]
     for method, result in zip(METHODS, results, strict=True):
         shape = (TICKS, BATCH, *program.neurons.shape)
         assert {tuple(x) for x in np.argwhere(result.spikes.reshape(shape))} == truth.spikes, method
@@ -98,13 +116,9 @@ def test_a_batch_in_pieces_and_any_number_of_threads_give_the_same(method: Metho
     assert np.array_equal(np.concatenate([p.outputs for p in pieces], 1), whole.outputs)
     sums = pieces[0].activity + pieces[1].activity + pieces[2].activity
     assert sums == whole.activity
-    threads = torch.get_num_threads()
-    try:
-        for n in (1, 2, 5):
-            torch.set_num_threads(n)
+    for n in (1, 2, 5):
+        with _shared_by(n, 8):
             assert simulate_spikes(program, inputs, seed=3, method=method) == whole
-    finally:
-        torch.set_num_threads(threads)
     assert simulate_spikes(program, inputs, seed=4, method=method) != whole
 
 
@@ -150,3 +164,23 @@ def test_what_cannot_be_run_is_told() -> None:
     assert "there is no neuron 0 in core 3" in text
     assert "first: must be a whole number from 0 up, got -2" in text
     assert "state: potential: must be int32 [2, 3, 12]" in text
+
+
+def test_heavy_weights_of_many_axons_do_not_wrap() -> None:
+    program = random_program(11, axons=70, neurons=66, chance=False, potential_bits=28, max_weight=32767)
+    inputs = np.ones((TICKS, 1, program.n_inputs), np.bool_)
+    assert _run(program, inputs, "rows") == _run(program, inputs, "popcount") == _run(program, inputs, "plain")
+
+
+def test_a_linear_reset_at_the_lower_limit() -> None:
+    """V = -128 = -beta in 8 bits, at_or_below: V + beta is 0, though 128 itself is beyond the limits."""
+    program = random_program(
+        11, cores=1, axons=1, neurons=2, chance=False, potential_bits=8, negative_test="at_or_below"
+    )
+    values = {name: np.zeros_like(array) for name, array in program.neurons.items()}
+    values |= {"threshold": np.full((1, 2), 99, np.int32), "negative_threshold": np.full((1, 2), 128, np.int32)}
+    values |= {"initial": np.full((1, 2), -128, np.int32), "reset_mode": np.ones((1, 2), np.uint8)}
+    at_limit = replace(program, neurons=Neurons(**values))
+    for method in METHODS:
+        seen = simulate_spikes(at_limit, n_ticks=1, probe=_all(at_limit), method=method).potentials
+        assert not seen.any(), method

@@ -34,7 +34,6 @@ N_TYPES, N_SLOTS = 4, 16
 SATURATING, RESETTING, GENERAL = 0, 1, 2  # kinds of cores: all neurons saturate, are deterministic, may be anything
 STOCHASTIC_LEAK, REVERSAL, SATURATES, LINEAR = 1, 2, 4, 8  # flags of a neuron in a GENERAL core
 MERGED, OUTPUTS, INPUTS, N_COUNTS = 0, 1, 2, 3
-_ROWS_ABREAST = 128  # rows whose weights of at most 255 an int16 can sum
 FIELDS = 4
 TARGET, DELAY, UP, TIMES = 0, 1, 2, 3
 KEEPS = 8  # first bit, of a delay's field, that says whether a reset keeps V
@@ -84,7 +83,8 @@ class Cores(NamedTuple):
 
 class Size(NamedTuple):
     """Numbers that hold for all cores. width: neurons padded to whole words; rows_most: active axons up to which rows
-    are added instead of counted; low, high: limits of potentials; first_synapse: number of a synapse's random word.
+    are added instead of counted; rows_abreast: rows that an int16 can sum; low, high: limits of potentials;
+    first_synapse: number of a synapse's random word.
     """
 
     cores: int
@@ -96,6 +96,7 @@ class Size(NamedTuple):
     low: int
     high: int
     rows_most: int
+    rows_abreast: int
     first_synapse: int
 
 
@@ -158,8 +159,8 @@ def _list_active(pending, first, n_words, active, listed):  # type: ignore[no-un
 @njit(cache=True, forceinline=True)
 def _add_rows(c, size, core, model, n_active, of):  # type: ignore[no-untyped-def]
     """total += the rows of the active axons, one after the other."""
-    for start in range(0, n_active, _ROWS_ABREAST):
-        for i in range(start, min(start + _ROWS_ABREAST, n_active)):
+    for start in range(0, n_active, size.rows_abreast):
+        for i in range(start, min(start + size.rows_abreast, n_active)):
             axon = core * size.axons + of.listed[i]
             weights = (model * N_TYPES + np.int64(c.axon[axon] % N_TYPES)) * size.width
             for w in range(size.words):

@@ -26,7 +26,7 @@ def advance_fast(program: SpikingProgram, run: Run, method: str) -> None:
     words = n_words(program.n_neurons)
     size = kernel.Size(
         program.n_cores, program.n_axons, n_words(program.n_axons), program.n_neurons, words, words * LANES, low, high,
-        rows_most, FIRST_SYNAPSE,
+        rows_most, _rows_abreast(program), FIRST_SYNAPSE,
     )  # fmt: skip
     cores_each, batch_each = _pieces(program.n_cores, run.n_batch)
     n_parts = -(-run.n_batch // batch_each)
@@ -44,6 +44,12 @@ def advance_fast(program: SpikingProgram, run: Run, method: str) -> None:
     totals = desks.counts.sum(0)
     for name, place in (("merged", kernel.MERGED), ("output_spikes", kernel.OUTPUTS), ("input_spikes", kernel.INPUTS)):
         run.counts[name] = int(totals[place])
+
+
+def _rows_abreast(program: SpikingProgram) -> int:
+    """Rows whose weights an int16 can sum, whatever their signs."""
+    heaviest = int(np.abs(program.neurons.weight.astype(np.int32)).max(initial=1))
+    return np.iinfo(np.int16).max // max(heaviest, 1)
 
 
 def _pieces(n_cores: int, n_batch: int) -> tuple[int, int]:
@@ -155,7 +161,7 @@ def _models(program: SpikingProgram, kind: np.ndarray) -> dict[str, np.ndarray]:
     inclusive = getattr(program.chip.neuron, "negative_test", "below") == "at_or_below"
     # where all saturate, the floor is where they stay; else it is where they fall
     floor = -beta + np.where(kind == kernel.SATURATING, 0, int(inclusive))[:, None]
-    down = np.clip(np.select([saturates, to_reset, linear], [-beta, -n.reset, beta]), low, high)
+    down = np.select([saturates, to_reset, linear], [-beta, np.clip(-n.reset, low, high), beta])
     by_type, chance = np.moveaxis(n.weight, 2, 1), np.moveaxis(n.stochastic_weight, 2, 1)
     flags = (
         n.stochastic_leak * kernel.STOCHASTIC_LEAK
