@@ -29,3 +29,6 @@ def test_a_recipe_leaves_a_file_with_the_network(xbar, tmp_path: Path, monkeypat
     assert found is not None
     assert found.layers[0].probability.shape == (1, 64, 50)
     assert json.loads((tmp_path / "out" / "training.json").read_text())["accuracy"] > 0.5
+    code, _, err = xbar("run", tmp_path / "out" / "model.pt2", "--data", "digits")
+    assert code == 2
+    assert "is a network of connection probabilities for spiking cores; run it with `xbar spike" in err

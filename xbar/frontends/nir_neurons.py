@@ -77,7 +77,7 @@ def neurons_of(node: Any, shape: Shape, weights: sparse.csc_array, bias: Floats,
     if not rules.approximate:
         raise ValueError(
             "LIF's exponential leak can only be approximated, by a constant one towards the rest; approximate=True "
-            "allows it and reports the error"
+            "(--approximate) allows it and reports the error"
         )
     rest = v_leak + r * bias
     return _leaking(_scaled(weights, decay * r), theta - rest, v_reset - rest, -rest, decay, rules)

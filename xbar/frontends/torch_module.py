@@ -15,8 +15,9 @@ from torch.utils import _pytree as pytree
 
 from xbar.errors import ModelError
 from xbar.frontends.graph_layers import build_network
+from xbar.frontends.tea_model import TEA_NETWORK
 from xbar.network import Network
-from xbar.pt2 import load_exported, load_input_ranges, quiet
+from xbar.pt2 import load_exported, load_extra, load_input_ranges, quiet
 
 
 def from_torch(
@@ -55,7 +56,12 @@ def from_torch(
     if isinstance(model, ExportedProgram):
         return build_network(model, inputs, tuple(digital), name or "network")
     if isinstance(model, str | Path):
-        network = build_network(load_exported(model), inputs, tuple(digital), name or Path(model).stem)
+        exported = load_exported(model)
+        if load_extra(model, TEA_NETWORK) is not None:
+            raise ModelError(
+                f"{model}: is a network of connection probabilities for spiking cores; run it with `xbar spike {model}`"
+            )
+        network = build_network(exported, inputs, tuple(digital), name or Path(model).stem)
         return replace(network, input_ranges=_of_layers(network, load_input_ranges(model)))
     raise ModelError(
         "model: expected a torch.nn.Module, a torch.export.ExportedProgram or the path of a .pt2 file, "
