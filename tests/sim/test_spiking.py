@@ -153,6 +153,9 @@ def test_what_cannot_be_run_is_told() -> None:
         simulate_spikes(program, good[..., 0])
     with pytest.raises(DataError, match="inputs: must be spikes, 0 or 1"):
         simulate_spikes(program, good + 0.5)
+    with pytest.raises(DataError, match="inputs: must be an array"):
+        simulate_spikes(program, [[1], [1, 2]])  # type: ignore[arg-type]
+    assert simulate_spikes(program, good, probe=Probe(spikes=[])).spikes.shape == (4, 2, 0)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="n_ticks: is needed"):
         simulate_spikes(program)
     with pytest.raises(DataError, match="n_ticks: must be a whole number from 0 up, got -1"):

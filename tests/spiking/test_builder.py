@@ -92,3 +92,41 @@ def test_cores_that_are_too_full_or_too_many_are_told() -> None:
         build.core().neuron()
     with pytest.raises(CapacityError, match="needs 4097 cores, but truenorth_science_2014 has 4096"):
         build.build()
+
+
+def test_numbers_and_parts_that_are_none_are_told() -> None:
+    other = SpikingBuilder()
+    stranger = [other.core().neuron() for _ in range(3)][-1]
+    build = SpikingBuilder()
+    core = build.core(at=(1.5, 0))  # type: ignore[arg-type]
+    neuron, axon = core.neuron(), core.axon(0)
+    build.input(axon, delay=1.5)  # type: ignore[arg-type]
+    build.input(axon, -1)
+    build.output(neuron, 2.5)  # type: ignore[arg-type]
+    build.connect(stranger, axon)
+    for wrong in ({"weight": None}, {"threshold": 2**80}, {"threshold": float("nan")}, {"weight": (1, 2, 3)}):
+        core.neuron(**wrong)
+    with pytest.raises(CapacityError) as caught:
+        build.build()
+    text = str(caught.value)
+    for told in (
+        "core 0: at: must be two whole numbers (x, y), got (1.5, 0)",
+        "input 0: delay: must be a whole number from 0 to 16777215, got 1.5",
+        "input: must be a whole number from 0 to 16777215, got -1",
+        "core 0: neuron 0: output: must be a whole number from 0 to 16777215, got 2.5",
+        "core 2 of this program has no neuron 0; is it another builder's?",
+        "neuron 1: weight: must be a whole number from -32768 to 32767, got None",
+        f"neuron 2: threshold: must be a whole number from -2147483648 to 2147483647, got {2**80}",
+        "neuron 3: threshold: must be a whole number from -2147483648 to 2147483647, got nan",
+        "neuron 4: weight: must be one number, or [1, 4] of them, got [3]",
+    ):
+        assert told in text
+
+
+def test_neurons_that_share_an_output_merge_and_are_counted() -> None:
+    build = SpikingBuilder()
+    core = build.core()
+    for _ in range(2):
+        build.output(core.neuron(leak=1), 0)
+    result = simulate_spikes(build.build(), n_ticks=10)
+    assert (result.outputs.sum(), result.activity.output_spikes, result.merged_outputs) == (10, 20, 10)

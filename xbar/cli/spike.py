@@ -75,8 +75,9 @@ def spike(
         ),
     ] = None,
     calibration: Annotated[
-        int, typer.Option(min=1, help="Training images that set the rates of an ordinary ReLU network.")
-    ] = 512,
+        int | None,
+        typer.Option(min=1, help="Training images that set the rates of an ordinary ReLU network (default: 512)."),
+    ] = None,
     dt: Annotated[str | None, typer.Option(help="NIR: how long a tick is in the graph (default: 1 ms).")] = None,
     reset: Annotated[
         str | None,

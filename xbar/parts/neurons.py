@@ -67,13 +67,9 @@ class Neurons:
             raise ValueError(f"unknown parameters {', '.join(unknown)}; they are {', '.join(_DTYPES)}")
         made = {}
         for name, dtype in _DTYPES.items():
-            value = np.asarray(values.get(name, _DEFAULTS.get(name, 0)))
+            given = values.get(name, _DEFAULTS.get(name, 0))
             full = (*shape, N_TYPES) if name.endswith("weight") else shape
-            held: np.ndarray = value.astype(dtype)
-            if not np.array_equal(held, value):
-                wrong = value[held != value].flat[0]
-                raise ValueError(f"{name}: must be {_kind(np.dtype(dtype))}, got {wrong}")
-            made[name] = np.ascontiguousarray(np.broadcast_to(held, full))
+            made[name] = _array(name, given, np.dtype(dtype), full)
         return Neurons(**made)
 
     @property
@@ -104,8 +100,20 @@ def joined(parts: list[Neurons]) -> Neurons:
     return Neurons(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
 
 
-def _kind(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "b":
-        return "0 or 1"
-    limits = np.iinfo(dtype)
-    return f"a whole number from {limits.min} to {limits.max}"
+def _array(name: str, given: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers as an array of this type and shape; ValueError where it cannot hold them."""
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    wanted = "0 or 1" if dtype.kind == "b" else f"a whole number from {low} to {high}"
+    try:
+        value = np.asarray(given)
+    except ValueError as error:  # lists of several lengths
+        raise ValueError(f"{name}: must be numbers {list(shape)}, got lists of several lengths") from error
+    if value.dtype.kind not in "biuf":
+        raise ValueError(f"{name}: must be {wanted}, got {given!r}")
+    wrong = ~np.isfinite(value) | (value < low) | (value > high) | (np.floor(value) != value)
+    if wrong.any():
+        raise ValueError(f"{name}: must be {wanted}, got {value[wrong].flat[0]}")
+    try:
+        return np.ascontiguousarray(np.broadcast_to(value.astype(dtype), shape))
+    except ValueError as error:
+        raise ValueError(f"{name}: must be one number, or {list(shape)} of them, got {list(value.shape)}") from error

@@ -46,7 +46,7 @@ def simulate_spikes(
     state or probe.
     """
     check_program(program)
-    probe = probe or Probe()
+    probe = _filled(probe or Probe())
     if method not in METHODS:
         raise DataError(f"method: must be one of {', '.join(METHODS)}, got {method!r}")
     rows, n_batch = _rows(program, inputs, n_ticks, state)
@@ -77,6 +77,12 @@ def initial_state(program: SpikingProgram, n_batch: int, *, seed: int = 0, first
     )
 
 
+def _filled(probe: Probe) -> Probe:
+    """A probe whose empty lists are [0, 2] like others."""
+    lists = {name: np.asarray(getattr(probe, name)) for name in ("spikes", "potentials")}
+    return Probe(**{k: v if v.size else np.zeros((0, 2), np.int64) for k, v in lists.items()})
+
+
 def _rows(
     program: SpikingProgram, inputs: np.ndarray | None, n_ticks: int | None, state: SpikeState | None
 ) -> tuple[np.ndarray, int]:
@@ -86,7 +92,10 @@ def _rows(
         inputs = np.zeros((0, n_batch, program.n_inputs), np.bool_)
         if n_ticks is None:
             raise DataError("n_ticks: is needed where there are no inputs; say how many ticks to run")
-    inputs = np.asarray(inputs)
+    try:
+        inputs = np.asarray(inputs)
+    except ValueError as error:
+        raise DataError("inputs: must be an array [tick, batch, input], got lists of several lengths") from error
     if inputs.ndim != 3 or inputs.shape[2] != program.n_inputs or inputs.shape[1] < 1:
         raise DataError(
             f"inputs: must be [tick, batch, input] with {program.n_inputs} inputs, got {list(inputs.shape)}"

@@ -19,12 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from xbar.errors import CapacityError
 from xbar.parts.neurons import N_TYPES, Neurons, joined
 from xbar.spiking.bits import packed
-from xbar.spiking.check import program_problems
+from xbar.spiking.check import program_problems, refuse
 from xbar.spiking.chip import SpikingChip, load_spiking_chip
 from xbar.spiking.program import NOWHERE, OUTPUT, InputLinks, SpikingProgram, Targets
+
+_MOST_LINES = 1 << 24  # inputs and outputs
 
 
 @dataclass(frozen=True)
@@ -114,28 +115,55 @@ class SpikingBuilder:
 
     def core(self, at: tuple[int, int] | None = None, layer: str = "core") -> Core:
         """A new core; at: its place (x, y) on the mesh, by default the next free one of a row."""
-        self._cores.append(Core(len(self._cores), at, layer))
+        number = len(self._cores)
+        if at is not None and not (isinstance(at, tuple) and len(at) == 2 and all(_is_whole(x) for x in at)):
+            self._problems.append(f"core {number}: at: must be two whole numbers (x, y), got {at!r}")
+            at = None
+        self._cores.append(Core(number, at, layer))
         return self._cores[-1]
 
     def connect(self, neuron: Neuron, axon: Axon, delay: int = 1) -> None:
         """Spikes of the neuron arrive at the axon `delay` ticks later. A neuron has one target."""
-        self._aim(neuron, _Target(axon.core, axon.number, delay))
+        if self._has(axon, f"connect {neuron}"):
+            self._aim(neuron, _Target(axon.core, axon.number, delay))
 
     def output(self, neuron: Neuron, number: int | None = None) -> int:
         """The neuron's spikes leave the chip as this output, by default the next one; its number."""
-        number = self._outputs if number is None else number
+        number = self._outputs if number is None else self._line(number, f"{neuron}: output")
         self._outputs = max(self._outputs, number + 1)
         self._aim(neuron, _Target(OUTPUT, number, 1))
         return number
 
     def input(self, axon: Axon, line: int | None = None, delay: int = 0) -> int:
         """The host's input `line`, by default the next one, reaches the axon; its number. One may reach many axons."""
-        line = self._inputs if line is None else line
+        line = self._inputs if line is None else self._line(line, "input")
         self._inputs = max(self._inputs, line + 1)
-        self._links.append((line, axon, delay))
+        if self._has(axon, f"input {line}"):
+            self._links.append((line, axon, self._line(delay, f"input {line}: delay")))
         return line
 
+    def _line(self, value: int, what: str) -> int:
+        """A number that the user gives; 0 where it is none, which is told as a problem."""
+        if _is_whole(value) and 0 <= value < _MOST_LINES:
+            return int(value)
+        self._problems.append(f"{what}: must be a whole number from 0 to {_MOST_LINES - 1}, got {value!r}")
+        return 0
+
+    def _has(self, part: Neuron | Axon, what: str) -> bool:
+        """Whether an axon or a neuron is one of this program's."""
+        known = self._cores[part.core] if part.core < len(self._cores) else None
+        count = 0 if known is None else len(known.types if isinstance(part, Axon) else known.neurons)
+        if part.number < count:
+            return True
+        kind = "axon" if isinstance(part, Axon) else "neuron"
+        self._problems.append(
+            f"{what}: core {part.core} of this program has no {kind} {part.number}; is it another builder's?"
+        )
+        return False
+
     def _aim(self, neuron: Neuron, target: _Target) -> None:
+        if not self._has(neuron, f"target of {neuron}"):
+            return
         if neuron in self._targets:
             self._problems.append(
                 f"{neuron}: has one target, got a second one; send it through a core of neurons that repeat its spikes"
@@ -168,8 +196,7 @@ class SpikingBuilder:
         if not full:
             program = self._program()
             problems += program_problems(program)
-        if problems or full:
-            raise CapacityError(problems + full)
+        refuse(problems + full, self.name)
         return program
 
     def _program(self) -> SpikingProgram:
@@ -212,6 +239,10 @@ class SpikingBuilder:
         every = ((i % cols, i // cols) for i in range(len(taken) + len(self._cores)))
         free = (place for place in every if place not in taken)
         return np.array([core.place or next(free) for core in self._cores], np.int32).reshape(-1, 2)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _as_byte(value: int) -> int:

@@ -38,10 +38,14 @@ def check_program(program: SpikingProgram, where: Where = plain_where) -> None:
 
     where: how to tell places, for front ends whose files name them otherwise.
     """
-    found = list(program_problems(program, where))
-    if found:
-        rest = len(found) - MOST
-        raise CapacityError(found[:MOST] + ([f"{program.name}: and {rest} more of such problems"] if rest > 0 else []))
+    refuse(list(program_problems(program, where)), program.name)
+
+
+def refuse(problems: list[str], name: str) -> None:
+    """Raises CapacityError with the first MOST problems of a program and the number of others, if there are any."""
+    if problems:
+        rest = len(problems) - MOST
+        raise CapacityError(problems[:MOST] + ([f"{name}: and {rest} more of such problems"] if rest > 0 else []))
 
 
 def program_problems(program: SpikingProgram, where: Where = plain_where) -> Iterator[str]:

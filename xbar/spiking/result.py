@@ -18,7 +18,8 @@ class SpikeActivity:
     spikes: int64 [core, neuron]. axon_events: int64 [core], active axons over all ticks; synaptic_events: int64 [core],
     their synapses. updates: int64 [core], ticks in which the engine had to compute the core's neurons (the chip does it
     in every tick). input_spikes: what the host sent to axons; output_spikes: spikes of neurons with an output.
-    merged: spikes that found their axon taken in that tick, so that two became one.
+    merged: spikes that found their axon taken in that tick, so that two became one (of neurons that share an output,
+    see `SpikeResult.merged_outputs`).
     in_flight: spikes on their way to axons at the end, less those at the start.
 
     No spike is lost: input_spikes + spikes of neurons with a target core = sum(axon_events) + merged + in_flight.
@@ -80,6 +81,11 @@ class SpikeResult:
     state: SpikeState
     spikes: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.bool_))
     potentials: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.int32))
+
+    @property
+    def merged_outputs(self) -> int:
+        """Spikes of neurons that share an output with another that fired in the same tick, so that two became one."""
+        return self.activity.output_spikes - int(self.outputs.sum())
 
     def votes(self, classes: np.ndarray) -> np.ndarray:
         """Spikes by class, int64 [batch, class], from the class of each output, int32 [output]."""

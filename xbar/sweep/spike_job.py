@@ -23,6 +23,7 @@ from xbar.sweep.spike_outcome import Raster, SpikeOutcome, votes_of
 Stage = Callable[[str], None]
 _BATCH_BYTES = 1 << 28  # potentials and spikes on their way of the inputs that run at a time
 _MOST_BATCH = 256
+N_CALIBRATION = 512
 _ROWS = 60  # of a group in the raster
 
 
@@ -36,7 +37,7 @@ class SpikeJob:
     file), rate (spikes per tick and input at random); RANC files bring their own.
     n_ticks: of a run; None: as long as there are input spikes, and what the program needs to answer. n_inputs: the
     first of the batch, None for all (of `rate` one). n_copies: of a network of connection probabilities.
-    n_calibration: training images that set the rates of an ordinary network.
+    n_calibration: training images that set the rates of an ordinary network, None for N_CALIBRATION.
     dt_s, reset, max_error, approximate: of a NIR graph, see `xbar.from_nir`; None: its defaults.
     """
 
@@ -51,7 +52,7 @@ class SpikeJob:
     n_inputs: int | None = None
     n_copies: int | None = None
     spikes_per_frame: int | None = None
-    n_calibration: int = 512
+    n_calibration: int | None = None
     dt_s: float | None = None
     reset: str | None = None
     max_error: float | None = None
@@ -86,6 +87,8 @@ class SpikeJob:
             yield f"--inputs: a RANC file has one run of spikes, got {self.n_inputs}; leave it out"
         if kind != ".pt2" and self.n_copies is not None:
             yield f"--copies: are of a .pt2 network of connection probabilities, got {self.n_copies}; leave it out"
+        if kind != ".pt2" and self.n_calibration is not None:
+            yield f"--calibration: is of ordinary .pt2 networks, got {self.n_calibration}; leave it out"
         nir = {"--dt": self.dt_s, "--reset": self.reset, "--max-error": self.max_error}
         only_nir = [name for name, value in nir.items() if value is not None] + ["--approximate"] * self.approximate
         if kind != ".nir" and only_nir:
@@ -163,7 +166,7 @@ def read_sources(
             given = read_spikes(job.spikes)
         if job.data is not None:
             images = datasets.load(job.data, "test")
-            calibration = datasets.load(job.data, "train").first(job.n_calibration)
+            calibration = datasets.load(job.data, "train").first(job.n_calibration or N_CALIBRATION)
     except XbarError as error:
         problems += error.problems
     if problems:

@@ -85,6 +85,9 @@ def _pt2(job: SpikeJob, chip: SpikingChip, calibration: Labelled | None, stage: 
     name = _name(job.model)
     trained = load_bernoulli(job.model)
     if trained is not None:
+        if job.n_calibration is not None:
+            rule = "has no effect on a network of connection probabilities"
+            raise ModelError(f"--calibration: {rule}, got {job.n_calibration}; leave it out")
         n_copies = job.n_copies or 1
         stage(f"placing {n_copies} copies")
         program = mapping.compile_spikes(copies_of(trained, n_copies, seed=job.seed, name=name), chip, seed=job.seed)
