@@ -8,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from xbar.errors import DataError
+from xbar.parts.neuron.truenorth import TrueNorthNeuron
 from xbar.sim.spiking_plain import advance_plain
 from xbar.sim.spiking_run import Probe as Probe
 from xbar.sim.spiking_run import Run
@@ -53,7 +54,7 @@ def simulate_spikes(
     _check(program, rows, n_batch, probe, state, first)
     state = initial_state(program, n_batch, seed=seed, first=first) if state is None else state
     run = Run(program, state, np.concatenate([state.past, rows]), probe)
-    if method == "plain" or program.chip.neuron.kind != "truenorth":
+    if method == "plain" or not isinstance(program.chip.neuron, TrueNorthNeuron):
         advance_plain(program, run)
     else:
         from xbar.sim.spiking_fast import advance_fast

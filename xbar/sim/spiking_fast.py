@@ -7,6 +7,7 @@ import numpy as np
 from xbar.kernels import spikes as kernel
 from xbar.kernels.parallel import Team, team
 from xbar.kernels.spike_words import LANES
+from xbar.parts.neuron.truenorth import TrueNorthNeuron
 from xbar.parts.neurons import N_TYPES, SUBTRACT, TO_RESET
 from xbar.sim.spiking_run import FIRST_SYNAPSE, Run
 from xbar.spiking.bits import WORD, n_words, packed
@@ -158,7 +159,8 @@ def _models(program: SpikingProgram, kind: np.ndarray) -> dict[str, np.ndarray]:
     saturates, linear, to_reset = n.negative_saturates, n.reset_mode == SUBTRACT, n.reset_mode == TO_RESET
     low, high = program.chip.neuron.potential_range
     beta = n.negative_threshold
-    inclusive = getattr(program.chip.neuron, "negative_test", "below") == "at_or_below"
+    part = program.chip.neuron
+    inclusive = isinstance(part, TrueNorthNeuron) and part.negative_test == "at_or_below"
     # where all saturate, the floor is where they stay; else it is where they fall
     floor = -beta + np.where(kind == kernel.SATURATING, 0, int(inclusive))[:, None]
     down = np.select([saturates, to_reset, linear], [-beta, np.clip(-n.reset, low, high), beta])
