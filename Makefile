@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/xbar run
 
+# Two processes, a file of tests at a time, each with one thread; what measures speed runs alone.
 test: $(VENV)/.oracles
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/benchmarks
+	$(BIN)/python -m pytest tests/benchmarks
 
 slow: $(VENV)/.oracles
 	$(BIN)/python -m pytest -m slow

@@ -40,6 +40,7 @@ def budget_problems(
     tiles_needed: int,
     layers: list[tuple[str, int, int]],
     chip: Chip,
+    n_chips: int,
     tile_budget: int | None,
     area_budget_m2: float | None,
     tile_area_m2: float,
@@ -47,12 +48,15 @@ def budget_problems(
     """One replica of each layer must fit the chip and the budgets. layers: [(name, crossbars, cores)]."""
     largest = sorted(layers, key=lambda item: -item[1])[:3]
     names = ", ".join(f"{name} {crossbars} crossbars in {cores} cores" for name, crossbars, cores in largest)
-    available = chip.chip.tiles
+    available = n_chips * chip.chip.tiles
+    chips = f"chip {chip.name}" if n_chips == 1 else f"{n_chips} chips {chip.name}"
+    enough = -(-tiles_needed // chip.chip.tiles)
     problems = []
     if tiles_needed > available:
         problems.append(
-            f"chip {chip.name}: the network needs {tiles_needed} tiles, got {available} (largest layers: {names}); "
-            f"set chip.tiles to {tiles_needed} or more, or use larger crossbars or more bits per cell"
+            f"{chips}: the network needs {tiles_needed} tiles, got {available} (largest layers: {names}); "
+            f"spread it over {enough} chips, set chip.tiles to {tiles_needed} or more, or use larger crossbars or more "
+            "bits per cell"
         )
     if tile_budget is not None and tile_budget < tiles_needed:
         problems.append(
@@ -61,7 +65,7 @@ def budget_problems(
         )
     if tile_budget is not None and tile_budget > available:
         problems.append(
-            f"tile_budget: at most the {available} tiles of chip {chip.name}, got {tile_budget}; "
+            f"tile_budget: at most the {available} tiles of {chips}, got {tile_budget}; "
             f"lower the budget or set chip.tiles to {tile_budget}"
         )
     if area_budget_m2 is not None and tile_area_m2 == 0:

@@ -7,21 +7,22 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from torch.fx import Node
 
 from mapping.check import budget_problems, precision_problems
 from mapping.compact import compact, drop_empty
 from mapping.encode import Encoded, encode
-from mapping.events import link_bits, partial_sum_bits, vector_events
+from mapping.events import vector_events
 from mapping.partition import Piece, partition, row_edges
 from mapping.place import cores_needed, place
-from mapping.replicate import replicate
-from mapping.share import input_map
+from mapping.replicate import copies, core_budget
 from mapping.unroll import unroll
 from xbar.errors import CapacityError
 from xbar.hardware import Chip
 from xbar.network import Network, QuantizedLayer, QuantizedNetwork
-from xbar.program import AdcSetting, LayerProgram, Program, VectorEvents, largest_sums, pulse_time_s
+from xbar.outline import layer_outline, outline
+from xbar.pieces import table_of
+from xbar.program import AdcSetting, LayerProgram, Program, VectorEvents, largest_sums
+from xbar.traffic import link_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,11 @@ class _Plan:
 
 
 def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
-    qnet: QuantizedNetwork, chip: Chip, tile_budget: int | None = None, area_budget_m2: float | None = None
+    qnet: QuantizedNetwork,
+    chip: Chip,
+    tile_budget: int | None = None,
+    area_budget_m2: float | None = None,
+    n_chips: int = 1,
 ) -> Program:
     """Map a quantized network onto a chip.
 
@@ -46,7 +51,7 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     cell levels, cut into crossbar-sized blocks, of which those without a weight are dropped, and placed. With
     `tile_budget` (tiles) or `area_budget_m2` (of whole tiles; both: the smaller counts) layers get the fewest copies
     that make the slowest layer as fast as the budget allows, and the rest of the budget stays unused; without, every
-    layer is there once.
+    layer is there once. n_chips: chips that the layers may be spread over, one after another.
 
     The full scale of an ADC in `range` mode is filled in for `worst_case` (from the actual cells: the largest column
     sum of a slice with every input at its top digit); the other methods wait for `xbar.sim.calibrate_adc`.
@@ -58,25 +63,22 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     tile_area_m2 = chip.total("tile").area_m2
     tiles_needed = -(-sum(p.cores for p in plans) // chip.tile.cores)
     sizes = [(q.layer.name, len(p.pieces), p.cores) for q, p in zip(qnet.layers, plans, strict=True)]
-    problems += budget_problems(tiles_needed, sizes, chip, tile_budget, area_budget_m2, tile_area_m2)
+    problems += budget_problems(tiles_needed, sizes, chip, n_chips, tile_budget, area_budget_m2, tile_area_m2)
     if problems:
         raise CapacityError(problems)
 
+    streams = {stream.layer: stream for stream in qnet.network.flow.streams if stream.layer is not None}
     drafts = [_draft(q, chip, plan) for q, plan in zip(qnet.layers, plans, strict=True)]
-    tiles = [chip.chip.tiles]
-    if tile_budget is not None:
-        tiles.append(tile_budget)
-    if area_budget_m2 is not None:
-        tiles.append(int(min(area_budget_m2 / tile_area_m2, chip.chip.tiles)))
-    replicas = (1,) * len(plans)
-    if len(tiles) > 1:
-        vectors = [draft.vectors_per_input for draft in drafts]
-        # whole attoseconds, so that times that are equal but for rounding count as equal
-        times = [round(draft.n_pulses * pulse_time_s(draft, chip) * 1e18) for draft in drafts]
-        replicas = replicate(vectors, times, [p.cores for p in plans], min(tiles) * chip.tile.cores)
-    layers, n_cores = _placed(qnet, chip, plans, drafts, replicas)
+    sketches = [layer_outline(draft, streams[i], chip) for i, draft in enumerate(drafts)]
+    replicas = copies(sketches, chip, core_budget(chip, n_chips, tile_budget, area_budget_m2))
+    layers, n_cores = _placed(chip, plans, drafts, replicas)
     n_tiles_used = -(-n_cores // chip.tile.cores)
-    return Program(qnet.network, layers, chip, n_tiles_used, host_ops(qnet.network, qnet.precision.input_bits))
+    used_chips = -(-n_tiles_used // chip.chip.tiles)
+    ops = host_ops(qnet.network, qnet.precision.input_bits)
+    program = Program(qnet.network, layers, chip, n_tiles_used, ops, used_chips)
+    hops, outside = link_bits(outline(program))
+    layers = tuple(replace(layer, link_bits_per_input=n) for layer, n in zip(layers, hops, strict=True))
+    return replace(program, layers=layers, host_ops={**ops, "offchip_bits": ops["offchip_bits"] + outside})
 
 
 def _plan(q: QuantizedLayer, chip: Chip) -> _Plan:
@@ -144,39 +146,30 @@ def _draft(q: QuantizedLayer, chip: Chip, plan: _Plan) -> LayerProgram:
 
 
 def _placed(
-    qnet: QuantizedNetwork, chip: Chip, plans: list[_Plan], drafts: list[LayerProgram], replicas: tuple[int, ...]
+    chip: Chip, plans: list[_Plan], drafts: list[LayerProgram], replicas: tuple[int, ...]
 ) -> tuple[tuple[LayerProgram, ...], int]:
     """The layers with all their copies, one after another on the cores, and the number of cores that they take."""
     layers: list[LayerProgram] = []
-    tiles_of: dict[str, set[int]] = {}
-    nodes = {node.name: node for node in qnet.network.exported.graph.nodes}
     next_core = 0
-    for q, plan, draft, n_replicas in zip(qnet.layers, plans, drafts, replicas, strict=True):
+    for plan, draft, n_replicas in zip(plans, drafts, replicas, strict=True):
         blocks, replica_tiles = place(plan.pieces, next_core, n_replicas, chip.core.crossbars, chip.tile.cores)
         next_core += n_replicas * plan.cores
+        cores = np.array([b.tile * chip.tile.cores + b.core for b in blocks])
+        events = vector_events(
+            table_of(blocks),
+            cores // chip.tile.cores,
+            cores,
+            draft.row_edges[-1],
+            draft.plane_slice,
+            draft.unit_coef is not None,
+            draft.n_pulses,
+            draft.weight_bits,
+            draft.input_bits,
+            chip.precision.input_bits,
+        )
         placed = replace(draft, blocks=blocks, n_replicas=n_replicas, replica_tiles=replica_tiles)
-        tiles_of[draft.name] = set(placed.tiles)
-        sources = set().union(*(tiles_of[s] for s in draft.sources))
-        layers.append(_counted(placed, q, nodes[q.layer.node], chip, sources))
+        layers.append(replace(placed, per_vector=events))
     return tuple(layers), next_core
-
-
-def _counted(placed: LayerProgram, q: QuantizedLayer, node: Node, chip: Chip, source_tiles: set[int]) -> LayerProgram:
-    """A placed layer with the events that it causes."""
-    events = vector_events(
-        placed.blocks,
-        placed.row_edges[-1],
-        placed.plane_slice,
-        placed.unit_coef is not None,
-        placed.n_pulses,
-        placed.weight_bits,
-        placed.input_bits,
-        chip.precision.input_bits,
-    )
-    inputs = input_map(q.layer, node, placed.input_bits, placed.kept_rows)
-    sum_bits = partial_sum_bits(placed.weight_bits, placed.input_bits, placed.row_edges[-1])
-    links = link_bits(placed.blocks, placed.replica_tiles, source_tiles, chip.chip.tiles, inputs, sum_bits)
-    return replace(placed, per_vector=events, link_bits_per_input=links)
 
 
 def adc_setting(chip: Chip) -> AdcSetting:

@@ -2,7 +2,7 @@
 
 Crossbars are filled in order. Every layer, and every replica of a layer, starts in a fresh core, so that no core serves
 two layers: its ADCs and registers belong to one layer's pipeline stage. Tiles may be shared by layers. Replicas of
-a layer follow each other. Tiles are numbered row by row over a square mesh.
+a layer follow each other. Where a tile lies is up to the chip's wiring (xbar/parts/wiring.py).
 """
 
 from __future__ import annotations
@@ -31,13 +31,3 @@ def place(
         first = first_core + r * cores
         replica_tiles.append(tuple(range(first // cores_per_tile, (first + cores - 1) // cores_per_tile + 1)))
     return tuple(blocks), tuple(replica_tiles)
-
-
-def hops(tile_a: int, tile_b: int, n_tiles: int) -> int:
-    """Manhattan distance between two tiles on the smallest square mesh that holds `n_tiles`, numbered row by row."""
-    side = 1
-    while side * side < n_tiles:
-        side += 1
-    row_a, col_a = divmod(tile_a, side)
-    row_b, col_b = divmod(tile_b, side)
-    return abs(row_a - row_b) + abs(col_a - col_b)

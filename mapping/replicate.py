@@ -4,6 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from xbar.hardware import Chip
+from xbar.outline import LayerOutline, pulse_time_s
+
+
+def core_budget(chip: Chip, n_chips: int, tile_budget: int | None, area_budget_m2: float | None) -> int | None:
+    """Cores that copies may take, None where there is no budget; of two budgets the smaller counts."""
+    if tile_budget is None and area_budget_m2 is None:
+        return None
+    tiles = [n_chips * chip.chip.tiles]
+    if tile_budget is not None:
+        tiles.append(tile_budget)
+    if area_budget_m2 is not None:
+        tiles.append(int(min(area_budget_m2 / chip.total("tile").area_m2, tiles[0])))
+    return min(tiles) * chip.tile.cores
+
+
+def copies(layers: Sequence[LayerOutline], chip: Chip, budget: int | None) -> tuple[int, ...]:
+    """Copies of each layer within a budget of cores, one of each without."""
+    if budget is None:
+        return (1,) * len(layers)
+    # whole attoseconds, so that times that are equal but for rounding count as equal
+    times = [round(layer.n_pulses * pulse_time_s(layer, chip) * 1e18) for layer in layers]
+    return replicate([layer.vectors_per_input for layer in layers], times, [layer.cores for layer in layers], budget)
+
 
 def replicate(
     vectors: Sequence[int], vector_times: Sequence[int], cores: Sequence[int], core_budget: int

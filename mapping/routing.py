@@ -19,11 +19,11 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.events import moved_sums, nearest
 from mapping.partition import row_edges
-from mapping.place import hops
 from xbar.hardware import Chip
+from xbar.outline import outline
 from xbar.program import LayerProgram, Program
+from xbar.traffic import Links, connections
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class LayerRouting:
 
     weights: rows x columns of its matrices, those without a weight left out. blocks: of the whole matrices, all groups.
     wires: that lead to a non-zero weight, of all_wires. wire_length_m: of the distinct connections between tiles that
-    its inputs (to every copy) and partial sums (in every copy) take, hops times the pitch of tiles.
+    its inputs (to every copy) and partial sums (in every copy) take: the links between them (`Wiring.length`).
     """
 
     name: str
@@ -117,11 +117,11 @@ def _line(name: str, figures: LayerRouting | Routing, area_rel: float) -> str:
 def routing(program: Program) -> Routing:
     """Crossbars, cells, wires and their lengths, by layer and in all; see the module."""
     pitch_m = sqrt(program.chip.total("tile").area_m2)
-    tiles = {layer.name: layer.tiles for layer in program.layers}
+    sketch, links = outline(program), Links(program.chip, program.n_chips)
     found = []
-    for layer in program.layers:
+    for i, layer in enumerate(program.layers):
         wires, all_wires, blocks = _wires(layer, program.chip)
-        n_hops = _hops(layer, {t for source in layer.sources for t in tiles[source]}, program.chip.chip.tiles)
+        pitches = sum(links.length(*pair) for pair in connections(sketch, i))
         found.append(
             LayerRouting(
                 name=layer.name,
@@ -131,7 +131,7 @@ def routing(program: Program) -> Routing:
                 blocks=blocks,
                 wires=wires,
                 all_wires=all_wires,
-                wire_length_m=n_hops * pitch_m,
+                wire_length_m=pitches * pitch_m,
             )
         )
     return Routing(tuple(found), pitch_m)
@@ -164,9 +164,3 @@ def _used(layer: LayerProgram) -> NDArray[np.bool_]:
     cols = np.arange(layer.shape[1]) if layer.kept_cols is None else layer.kept_cols
     full[:, rows[:, None], cols] = kept
     return full
-
-
-def _hops(layer: LayerProgram, sources: set[int], n_tiles: int) -> int:
-    """Hops of the connections between tiles that a layer's inputs and partial sums take, each once."""
-    inputs = sum(hops(nearest(sources, tile, n_tiles), tile, n_tiles) for tile in layer.tiles)
-    return inputs + layer.n_replicas * sum(hops(*pair, n_tiles) for pair in moved_sums(layer.blocks))

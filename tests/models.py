@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from xbar.demo.models import MLP, CaffeLeNet, ResNet20
+from xbar.frontends.torch_module import from_torch
+from xbar.network import Network
 
 
 class LeNet5(nn.Module):
@@ -153,3 +157,9 @@ def build(kind: type[nn.Module], seed: int = 0) -> nn.Module:
 def inputs(kind: type[nn.Module], batch: int, seed: int = 1) -> Tensor:
     """Normally distributed inputs for a model of this kind."""
     return torch.randn(batch, *SHAPES[kind], generator=torch.Generator().manual_seed(seed))
+
+
+@cache
+def traced(kind: type[nn.Module]) -> Network:
+    """The model of this kind as a network; once for all tests, since tracing takes longer than what most of them do."""
+    return from_torch(build(kind), inputs(kind, 2))

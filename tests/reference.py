@@ -15,12 +15,11 @@ from xbar.program import LayerProgram
 
 @dataclass(frozen=True)
 class Reference:
-    """out: float64 [vector, group, col]; saturations [slice]; digits: non-zero digits of all inputs and pulses."""
+    """out: float64 [vector, group, col]; saturations [slice]."""
 
     out: np.ndarray
     saturations: tuple[int, ...]
     unit_saturations: int
-    digits: int
 
 
 def pulses_of(x: np.ndarray, layer: LayerProgram) -> list[tuple[np.ndarray, int]]:
@@ -56,9 +55,8 @@ def reference_multiply(layer: LayerProgram, x: np.ndarray) -> Reference:
     shape = (x.shape[0], x.shape[1], layer.cells.shape[3])
     acc = [np.zeros(shape, np.int64) for _ in range(n_slices)]
     unit = np.zeros(shape, np.int64)
-    saturations, unit_saturations, digits = [0] * n_slices, 0, 0
+    saturations, unit_saturations = [0] * n_slices, 0
     for digit, weight in pulses_of(x, layer):
-        digits += int((digit != 0).sum())
         for b, (first, last) in enumerate(zip(layer.row_edges, layer.row_edges[1:], strict=False)):
             here = digit[:, :, first:last]
             for k, s in enumerate(layer.plane_slice):
@@ -87,4 +85,4 @@ def reference_multiply(layer: LayerProgram, x: np.ndarray) -> Reference:
     out = exact.astype(np.float64)
     for part in rest:
         out = out + part
-    return Reference(out, tuple(saturations), unit_saturations, digits)
+    return Reference(out, tuple(saturations), unit_saturations)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
+from torch.export import ExportedProgram
 
 from xbar.config import from_data, validate
+from xbar.dataflow import Dataflow
 from xbar.hardware import Chip
 from xbar.network import DigitalNode, MatrixLayer, Network, Precision, QuantizedLayer, QuantizedNetwork
 from xbar.program import Program
 from xbar.result import Activity, LayerActivity
+from xbar.rows import dataflow
 
 CHIP: dict[str, Any] = {
     "name": "small",
@@ -76,19 +82,40 @@ def small_chip(**changes: Any) -> Chip:
     return validate(Chip, from_data(data, "small"))
 
 
+def reweighted(traced: ExportedProgram, weights: Sequence[np.ndarray]) -> ExportedProgram:
+    """The traced program with other weights, in the order of its own: to trace it again takes 50 times as long."""
+    stored = [torch.nn.Parameter(torch.from_numpy(np.asarray(w, np.float32))) for w in weights]
+    for old, new in zip(traced.state_dict.values(), stored, strict=True):
+        assert old.shape == new.shape
+    return ExportedProgram(
+        traced.graph_module,
+        traced.graph,
+        traced.graph_signature,
+        dict(zip(traced.state_dict, stored, strict=True)),
+        traced.range_constraints,
+        traced.module_call_graph,
+        traced.example_inputs,
+        traced.constants,
+        verifiers=traced.verifiers,
+    )
+
+
+@cache
+def _traced(shapes: tuple[tuple[int, int], ...], vectors: int) -> ExportedProgram:
+    """Linear layers of weights [col, row] with ReLUs between, on inputs [batch, vectors, row]."""
+    modules: list[torch.nn.Module] = []
+    for cols, rows in shapes:
+        modules += [torch.nn.Linear(rows, cols, bias=False), torch.nn.ReLU()]
+    example, batch = torch.zeros(2, vectors, shapes[0][1]), torch.export.Dim("batch", min=1, max=1 << 20)
+    return torch.export.export(torch.nn.Sequential(*modules[:-1]), (example,), dynamic_shapes=({0: batch},))
+
+
 def small_network(weights: Sequence[np.ndarray], vectors: int = 1, **changes: Any) -> QuantizedNetwork:
     """Linear layers with integer `weights` [col, row] and ReLUs between, on inputs [batch, vectors, row].
 
     changes: fields of Precision, by default 4-bit weights and inputs.
     """
-    modules: list[torch.nn.Module] = []
-    for w in weights:
-        linear = torch.nn.Linear(w.shape[1], w.shape[0], bias=False)
-        linear.weight.data = torch.from_numpy(np.asarray(w, np.float32))
-        modules += [linear, torch.nn.ReLU()]
-    example = torch.zeros(2, vectors, weights[0].shape[1])
-    batch = torch.export.Dim("batch", min=1, max=1 << 20)
-    exported = torch.export.export(torch.nn.Sequential(*modules[:-1]), (example,), dynamic_shapes=({0: batch},))
+    exported = reweighted(_traced(tuple(w.shape for w in weights), vectors), weights)
     nodes = [n.name for n in exported.graph.nodes if n.op == "call_function"]
     layers = []
     for i, w in enumerate(weights):
@@ -98,10 +125,12 @@ def small_network(weights: Sequence[np.ndarray], vectors: int = 1, **changes: An
             MatrixLayer(f"layer{i}", nodes[2 * i], weight, None, None, 1, sources, vectors, vectors * w.shape[1])
         )
     relus = tuple(
-        DigitalNode(node, "relu", "no product with weights", vectors * len(w), "activation")
+        DigitalNode(node, node, "relu", "no product with weights", vectors * len(w), "activation")
         for node, w in zip(nodes[1::2], weights, strict=False)
     )
-    network = Network("small", exported, tuple(layers), (), relus, tuple(example.shape[1:]), None)
+    shape = (vectors, weights[0].shape[1])
+    network = Network("small", exported, tuple(layers), (), relus, shape, None, Dataflow((), ()))
+    network = replace(network, flow=dataflow(network))
     precision = Precision(**{"weight_bits": 4, "input_bits": 4, **changes})
     quantized = tuple(
         QuantizedLayer(layer, w.astype(np.int32), np.ones(1), precision.weight_bits, 1.0, precision.input_bits, False)
@@ -117,7 +146,11 @@ def random_weights(shapes: Sequence[tuple[int, int]], top: int = 7, seed: int = 
 
 
 def counted(program: Program, n_inputs: int = 2, active_rows: int = 5) -> Activity:
-    """The activity of `n_inputs` inputs: what every vector causes, and `active_rows` active word lines per vector."""
+    """The activity of `n_inputs` inputs: what every vector causes, and `active_rows` active word lines per vector.
+
+    Each of these reads 7 cells at g_max, where cells have a conductance.
+    """
+    conduct = program.chip.device.range_S is not None
     layers = []
     for layer in program.layers:
         n, e = n_inputs * layer.vectors_per_input, layer.per_vector
@@ -128,6 +161,7 @@ def counted(program: Program, n_inputs: int = 2, active_rows: int = 5) -> Activi
                 array_reads=n * e.array_reads,
                 row_pulses=n * e.row_pulses,
                 active_rows=n * active_rows,
+                cell_reads=Fraction(7 * n * active_rows if conduct else 0),
                 conversions=tuple(n * c for c in e.conversions),
                 saturations=(0,) * len(e.conversions),
                 unit_conversions=n * e.unit_conversions,

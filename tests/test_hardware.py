@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from small import small_chip
 
 from xbar.errors import ConfigError
 from xbar.hardware import LEVELS, Chip, list_chips, load_chip
+from xbar.parts.wiring import BusWiring, MeshWiring, TreeWiring
 
 
 @pytest.fixture(params=list_chips())
@@ -177,3 +179,152 @@ def test_what_is_wrong_in_settings_of_noise(path: str, value: object, says: str)
     with pytest.raises(ConfigError) as caught:
         load_chip("generic_1t1r", {path: value}, noise="reram_wan_2022")
     assert caught.value.problems[0].startswith(says)
+
+
+BUFFER = {"kind": "buffer", "capacity_bytes": 4096, "word_bits": 32, "area_m2": 0, "energy_J": 1e-15, "rate_Hz": 1e9}
+ROUTER = {"kind": "mesh", "ports": 8, "flit_bits": 32, "clock_Hz": "1 GHz", "area_m2": "0.1 mm2", "power_W": "40 mW"}
+TREE, BUS = {**ROUTER, "kind": "htree"}, {k: v for k, v in ROUTER.items() if k != "ports"} | {"kind": "bus"}
+
+
+@pytest.mark.parametrize(
+    ("name", "wiring"),
+    [
+        ("isaac_isca_2016", MeshWiring(168, 4)),
+        ("puma_asplos_2019", MeshWiring(138, 4)),
+        ("generic_1t1r", MeshWiring(64)),
+        ("neurram_nature_2022", MeshWiring(1)),
+    ],
+)
+def test_wiring_is_that_of_the_router(name: str, wiring: MeshWiring) -> None:
+    chip = load_chip(name)
+    assert chip.wiring == wiring
+    assert (chip.router is None) == (name == "neurram_nature_2022")
+
+
+def test_other_routers_in_the_place_of_the_mesh() -> None:
+    free = {"tile.parts.router": "null", "chip.tiles": 16}
+    tree = load_chip("generic_1t1r", {**free, "chip.parts.tree": {**TREE, "count": 5}})
+    assert tree.wiring == TreeWiring(16)
+    bus = load_chip("generic_1t1r", {**free, "chip.parts.bus": BUS})
+    assert bus.wiring == BusWiring(16)
+    assert bus.router is not None
+    assert (bus.router.link_bits_per_s, bus.events_per_s("link_bits", "chip")) == (32e9, 32e9)
+    assert load_chip("generic_1t1r", free).wiring == MeshWiring(16)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (
+            {"chip.parts.bus": BUS},
+            [
+                "--set chip.parts.bus: is one of 2 routers (tile.parts.router, chip.parts.bus); keep one",
+                "FILE:102: tile.parts.router: is one of 2 routers (tile.parts.router, chip.parts.bus); keep one",
+            ],
+        ),
+        (
+            {"tile.parts.router": "null", "core.parts.router": ROUTER},
+            ["--set core.parts.router: joins tiles; move it to tile.parts or chip.parts"],
+        ),
+        (
+            {"tile.parts.router.concentration": 4},
+            [
+                "FILE:102: tile.parts.router.count: must be 0.25 at tile level, since 4 tiles share a router "
+                "(concentration: 4); write count: 0.25, or change the router"
+            ],
+        ),
+        (
+            {"tile.parts.router.count": 0.25},
+            [
+                "--set tile.parts.router.count: must be 1 at tile level, since every tile has a router of its own "
+                "(concentration: 1), got 0.25; write count: 1, or change the router"
+            ],
+        ),
+        (
+            {"tile.parts.router": "null", "chip.parts.router": {**TREE, "count": 20}},
+            [
+                "--set chip.parts.router.count: must be 21 at chip level, since that many inner nodes join the tiles, "
+                "got 20; write count: 21, or change the router"
+            ],
+        ),
+        (
+            {"tile.parts.router": "null", "tile.parts.bus": BUS},
+            [
+                "--set tile.parts.bus.count: must be 0.015625 at tile level, since one bus joins all tiles; "
+                "write count: 0.015625, or change the router"
+            ],
+        ),
+    ],
+)
+def test_routers_that_cannot_be(overrides: dict[str, object], says: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_chip("generic_1t1r", overrides)
+    assert sorted(p.replace("generic_1t1r.yaml", "FILE") for p in caught.value.problems) == says
+
+
+def test_the_count_of_shared_routers_may_be_a_fraction_or_whole() -> None:
+    """138 tiles in fours: 34.5 routers, or 35 of which one serves two."""
+    for count in (34.5, 35):
+        load_chip("puma_asplos_2019", {"chip.parts.router.count": count})
+    for count in (34, 36):
+        with pytest.raises(ConfigError, match=r"must be 34\.5 at chip level, since 4 tiles share"):
+            load_chip("puma_asplos_2019", {"chip.parts.router.count": count})
+
+
+def test_rates_by_hand() -> None:
+    """Two cores per tile with one adder each; the tile's buffer moves less than a core's two registers of 4 Gbit/s.
+
+    4 tiles, whose adders do 8e9 additions per second together, share a unit of the chip that does 6e9.
+    """
+    adder = {"event": "tile_adds", "area_m2": 0, "energy_J": 1e-12, "rate_Hz": 1e9}
+    register = {
+        "event": ["buffer_read_bits", "row_pulses"],
+        "area_m2": 0,
+        "energy_J": 1e-15,
+        "rate_Hz": 4e9,
+        "count": 2,
+    }
+    link = {"event": "offchip_bits", "area_m2": 0, "energy_J": 1e-12, "rate_Hz": 1e9, "count": 3}
+    chip = small_chip(
+        core__parts={"adder": adder, "register": register},
+        tile__parts={"buffer": {**BUFFER, "rate_Hz": 10e9}},
+        chip__parts={"link": link, "unit": {**adder, "rate_Hz": 6e9}},
+    )
+    assert [chip.events_per_s("tile_adds", level) for level in ("core", "tile", "chip")] == [1e9, 2e9, 6e9]
+    assert [chip.events_per_s("buffer_read_bits", level) for level in ("core", "tile", "chip")] == [8e9, 10e9, 40e9]
+    assert chip.events_per_s("buffer_write_bits") == 10e9
+    assert (chip.events_per_s("offchip_bits"), chip.events_per_s("offchip_bits", "chip")) == (None, 3e9)
+    assert chip.events_per_s("digital_ops", "chip") is None
+
+
+def test_rates_of_arrays_and_their_converters() -> None:
+    """2 crossbars of 8 rows read every 100 ns, 4 ADCs of 50 ns each; an ideal ADC sets no limit."""
+    chip = small_chip(core__parts={})
+    assert chip.events_per_s("array_reads", "core") == pytest.approx(2e7)
+    assert chip.events_per_s("row_pulses", "core") == pytest.approx(16e7)
+    assert chip.events_per_s("conversions", "core") == pytest.approx(8e7)
+    assert small_chip(core__parts={}, adc={"kind": "ideal"}).events_per_s("conversions") is None
+    ohmic = load_chip("generic_1t1r")
+    mean_rel = 0.55  # of 1 to 10 uS
+    assert ohmic.events_per_s("cell_reads", "core") == pytest.approx(8 * 128 * 128 * mean_rel / 100e-9)
+
+
+def test_the_buffer_of_a_tile_is_its_largest_memory_that_is_read() -> None:
+    assert small_chip().tile_buffer is None  # priced, without a size
+    small, written = {**BUFFER, "capacity_bytes": 512}, {**BUFFER, "event": "buffer_write_bits", "capacity_bytes": 8192}
+    chip = small_chip(tile__parts={"small": small, "buffer": BUFFER, "written": written})
+    assert chip.tile_buffer is chip.tile.parts["buffer"]
+    isaac = load_chip("isaac_isca_2016").tile_buffer
+    assert isaac is not None
+    assert (isaac.capacity_bytes, isaac.word_bits, isaac.ports) == (65536, 256, 4)
+    generic = load_chip("generic_1t1r").tile_buffer
+    assert generic is not None
+    assert (generic.kind, generic.capacity_bytes, generic.ports) == ("sram", 65536, 1)
+
+
+def test_cycles_are_those_of_the_papers() -> None:
+    assert load_chip("isaac_isca_2016").cycle_s == pytest.approx(100e-9)
+    assert load_chip("puma_asplos_2019").cycle_s == pytest.approx(1e-9)
+    assert load_chip("generic_1t1r").cycle_s is None
+    with pytest.raises(ConfigError, match=r"--set cycle_s: must be more than 0"):
+        load_chip("isaac_isca_2016", {"cycle_s": "0 ns"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 
 import models
@@ -15,14 +16,18 @@ from torch.nn import functional
 from xbar import host
 from xbar.errors import DataError
 from xbar.frontends.torch_module import from_torch
-from xbar.network import ConvShape, MatrixLayer
+from xbar.network import ConvShape, MatrixLayer, Network
+
+
+@cache
+def _traced_with_one(kind: type[nn.Module]) -> Network:
+    return from_torch(models.build(kind), models.inputs(kind, 1, seed=9))
 
 
 @pytest.mark.parametrize("kind", models.SHAPES, ids=lambda k: k.__name__)
 @pytest.mark.parametrize("batch", [1, 5])
 def test_the_host_gives_what_the_model_gives(kind: type[nn.Module], batch: int) -> None:
-    model, x = models.build(kind), models.inputs(kind, batch)
-    network = from_torch(model, models.inputs(kind, 1, seed=9))
+    model, x, network = models.build(kind), models.inputs(kind, batch), _traced_with_one(kind)
     with torch.no_grad():
         expected = model(x.clone())
     before = x.clone()
@@ -34,7 +39,7 @@ def test_the_host_gives_what_the_model_gives(kind: type[nn.Module], batch: int) 
 
 @pytest.mark.parametrize("kind", models.SHAPES, ids=lambda k: k.__name__)
 def test_unrolled_products_equal_the_float_products(kind: type[nn.Module]) -> None:
-    network, x = from_torch(models.build(kind), models.inputs(kind, 2)), models.inputs(kind, 3)
+    network, x = models.traced(kind), models.inputs(kind, 3)
     counted: dict[str, int] = {}
     elements: dict[str, int] = {}
 
@@ -172,7 +177,7 @@ MLP_INPUT = r"input 'input': expected"
     ],
 )
 def test_wrong_inputs_are_told_what_was_expected(x: Tensor, message: str) -> None:
-    network = from_torch(models.build(models.MLP), models.inputs(models.MLP, 2))
+    network = models.traced(models.MLP)
     with pytest.raises(DataError, match=message):
         host.run(network, x)
 

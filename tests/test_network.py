@@ -39,7 +39,7 @@ def test_one_level_weights_take_their_two_bits_of_themselves(tmp_path: Path) -> 
     assert Precision(weights="one_level") == Precision(weights="one_level", weight_bits=2)
 
     x = models.inputs(models.MLP, 4)
-    program = mapping.compile(quantize(from_torch(models.build(models.MLP), x), x, chip), chip)
+    program = mapping.compile(quantize(models.traced(models.MLP), x, chip), chip)
     assert {layer.weight_bits for layer in program.layers} == {2}
     save_program(program, tmp_path / "program")
     assert load_program(tmp_path / "program") == program
@@ -56,7 +56,7 @@ def test_one_level_weights_refuse_the_bits_of_a_chip_that_states_others(tmp_path
 
 
 def test_a_network_prints_a_line_for_itself_and_one_for_each_layer() -> None:
-    network = from_torch(models.build(models.LeNet5), models.inputs(models.LeNet5, 2))
+    network = models.traced(models.LeNet5)
     lines = str(network).splitlines()
     assert lines[0] == "LeNet5: input [1, 28, 28], 5 matrix layers, 61,706 parameters in them, 6 digital nodes"
     assert [line.split() for line in lines[1:]] == [
@@ -82,7 +82,7 @@ class SharedWeight(nn.Module):
 
 
 def test_tied_and_grouped_layers_say_so_and_tied_parameters_count_once() -> None:
-    traps = str(from_torch(models.build(models.Traps), models.inputs(models.Traps, 2))).splitlines()
+    traps = str(models.traced(models.Traps)).splitlines()
     # sub, first, the biases of second alone, packed, normed, kernel, heads
     assert f"9 matrix layers, {108 + 156 + 12 + 240 + 66 + 60 + 36} parameters" in traps[0]
     assert traps[4].split(", ")[-1] == "weights of first"
@@ -90,7 +90,7 @@ def test_tied_and_grouped_layers_say_so_and_tied_parameters_count_once() -> None
     # 4 x 4 weights and 4 biases, folded into the first BatchNorm, into the second, and with a bias of their own
     assert from_torch(shared, torch.ones(2, 4)).n_parameters == 3 * (16 + 4)
     assert from_torch(nn.Sequential(shared.fc, nn.ReLU(), shared.fc), torch.ones(2, 4)).n_parameters == 16 + 4
-    network = from_torch(models.build(models.Convolutions), models.inputs(models.Convolutions, 2))
+    network = models.traced(models.Convolutions)
     assert "9 x 2, 4 groups, conv 3 x 3, 81 vectors per input" in str(network)
 
 

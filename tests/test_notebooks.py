@@ -21,7 +21,13 @@ def _execute(notebook: Path, folder: Path, without: str | None = None) -> str:
     from nbclient import NotebookClient
 
     book = nbformat.read(notebook, as_version=4)
-    client = NotebookClient(book, timeout=1500, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        book,
+        timeout=1500,
+        kernel_name="python3",
+        shutdown_kernel="immediate",  # nothing is left to save, and torch takes seconds to tidy up
+        resources={"metadata": {"path": str(folder)}},
+    )
     # one thread: those of many short operations wait for each other on busy cores
     env = {name: value for name, value in os.environ.items() if name != without} | {"OMP_NUM_THREADS": "1"}
     asyncio.run(client.async_execute(env=env))

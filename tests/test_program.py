@@ -12,9 +12,11 @@ from small import counted, random_weights, small_chip, small_network
 
 import mapping
 from xbar.cost import estimate
+from xbar.cost.estimate import utilisation
 from xbar.errors import DataError, OutputError, XbarError
 from xbar.host import run
-from xbar.program import Program, utilisation
+from xbar.outline import outline
+from xbar.program import Program
 from xbar.program_io import load_program, save_program
 
 OFFSET = {"encoding": {"kind": "offset", "flipped": True, "layout": "separate"}, "device__cell_bits": 2}
@@ -89,7 +91,7 @@ def test_sidecar_is_readable_and_holds_no_arrays(tmp_path):
     program = compiled()
     save_program(program, tmp_path)
     data = json.loads((tmp_path / "program.json").read_text())
-    assert data["format"] == "xbar program 2"
+    assert data["format"] == "xbar program 3"
     assert data["program"]["layers"][0]["blocks"][0]["n_rows"] == 8
     assert data["program"]["layers"][0]["cells"] == {"array": "layers.0.cells"}
     with np.load(tmp_path / "arrays.npz", allow_pickle=False) as arrays:
@@ -117,7 +119,7 @@ def test_damaged_files_give_one_clear_error(tmp_path, name, damage):
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda d: d.update(format="xbar program 1"), "format must be 'xbar program 2'"),
+        (lambda d: d.update(format="xbar program 2"), "format must be 'xbar program 3'"),
         (lambda d: d["program"]["layers"][0].pop("name"), "program.layers.0: expected the entries"),
         (lambda d: d["program"].update(n_tiles_used="two"), "program.n_tiles_used: expected int, got 'two'"),
         (lambda d: d["program"]["layers"][0]["cells"].update(array="x"), "program.layers.0.cells: expected ndarray"),
@@ -147,7 +149,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 def test_utilisation_by_hand():
     """10 x 6 weights of 2 cells on 4 crossbars of 64, three times; 6 x 3 on one, twice."""
-    by_layer, total = utilisation(compiled())
+    by_layer, total = utilisation(outline(compiled()))
     assert by_layer == {"layer0": 120 / 256, "layer1": 36 / 64}
     assert total == (3 * 120 + 2 * 36) / (3 * 256 + 2 * 64)
 

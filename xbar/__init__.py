@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from xbar.cost import estimate as estimate
+    from xbar.cost.cycles import cycles as cycles
+    from xbar.cost.programming import programming as programming
     from xbar.cost.spiking import estimate_spikes as estimate_spikes
     from xbar.errors import XbarError as XbarError
     from xbar.frontends.nir_graph import from_nir as from_nir
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from xbar.noise import NoiseModel as NoiseModel
     from xbar.noise import list_noises as list_noises
     from xbar.noise import load_noise as load_noise
+    from xbar.outline import Outline as Outline
     from xbar.program import Program as Program
     from xbar.program_io import load_program as load_program
     from xbar.program_io import load_spiking_program as load_spiking_program
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from xbar.result import Report as Report
     from xbar.result import Runs as Runs
     from xbar.result import SimResult as SimResult
+    from xbar.scaling import scaled as scaled
     from xbar.sim import adc_resolution as adc_resolution
     from xbar.sim import calibrate_adc as calibrate_adc
     from xbar.sim import simulate as simulate
@@ -73,22 +77,31 @@ if TYPE_CHECKING:
     from xbar.spiking.result import SpikeState as SpikeState
     from xbar.spread import Spread as Spread
     from xbar.sweep.comparison import Comparison as Comparison
+    from xbar.sweep.estimate_job import Estimate as Estimate
+    from xbar.sweep.estimate_job import EstimateJob as EstimateJob
+    from xbar.sweep.estimate_job import estimate_network as estimate_network
+    from xbar.sweep.estimate_job import run_estimate as run_estimate
     from xbar.sweep.job import Job as Job
     from xbar.sweep.job import evaluate as evaluate
     from xbar.sweep.job import run as run
     from xbar.sweep.outcome import Outcome as Outcome
     from xbar.sweep.spike_job import SpikeJob as SpikeJob
     from xbar.sweep.spike_job import run_spikes as run_spikes
+    from xbar.timing import Cycles as Cycles
 
 _HOME = {
     "Activity": "xbar.result",
     "Chip": "xbar.hardware",
     "Comparison": "xbar.sweep.comparison",
+    "Cycles": "xbar.timing",
     "ErrorSources": "xbar.sim.error_sources",
+    "Estimate": "xbar.sweep.estimate_job",
+    "EstimateJob": "xbar.sweep.estimate_job",
     "Job": "xbar.sweep.job",
     "Network": "xbar.network",
     "NoiseModel": "xbar.noise",
     "Outcome": "xbar.sweep.outcome",
+    "Outline": "xbar.outline",
     "Precision": "xbar.network",
     "Probe": "xbar.sim.spiking",
     "Program": "xbar.program",
@@ -109,8 +122,10 @@ _HOME = {
     "XbarError": "xbar.errors",
     "adc_resolution": "xbar.sim",
     "calibrate_adc": "xbar.sim",
+    "cycles": "xbar.cost.cycles",
     "error_sources": "xbar.sim.error_sources",
     "estimate": "xbar.cost",
+    "estimate_network": "xbar.sweep.estimate_job",
     "estimate_spikes": "xbar.cost.spiking",
     "evaluate": "xbar.sweep.job",
     "from_nir": "xbar.frontends.nir_graph",
@@ -126,13 +141,16 @@ _HOME = {
     "load_spiking_chip": "xbar.spiking.chip",
     "load_spiking_program": "xbar.program_io",
     "load_state": "xbar.program_io",
+    "programming": "xbar.cost.programming",
     "quantize": "xbar.quantization",
     "rate_coded": "xbar.frontends.rate_coded",
     "run": "xbar.sweep.job",
+    "run_estimate": "xbar.sweep.estimate_job",
     "run_spikes": "xbar.sweep.spike_job",
     "save_program": "xbar.program_io",
     "save_ranc": "xbar.frontends.ranc_write",
     "save_state": "xbar.program_io",
+    "scaled": "xbar.scaling",
     "simulate": "xbar.sim",
     "simulate_spikes": "xbar.sim.spiking",
     "to_nir": "xbar.frontends.nir_write",

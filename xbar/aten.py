@@ -179,7 +179,7 @@ class Constants:
         """Paths of the stored tensors that hold NaN (infinity is legitimate in masks)."""
         stored = {**self._exported.state_dict, **self._exported.constants}
         floats = {path: t for path, t in stored.items() if isinstance(t, Tensor) and t.is_floating_point()}
-        return [path for path, tensor in floats.items() if bool(torch.isnan(tensor).any())]
+        return [path for path, tensor in floats.items() if tensor.numel() and bool(tensor.min().isnan())]
 
     def _evaluate(self, node: Node) -> Any:
         if node.op == "placeholder":
@@ -240,6 +240,12 @@ def find_product(node: Node, constants: Constants) -> Product | Unmappable | Non
         operand = next((n for n in node.all_input_nodes if n in constants and _dims(n) >= 2), None)
         return Unmappable(operand, _NO_MATRIX[name]) if operand else None
     return None
+
+
+def columns(product: Product) -> int:
+    """Columns of a product's matrix (all groups together)."""
+    sizes = [int(s) for s in product.operand.meta["val"].shape]
+    return int(product.weight(torch.empty(sizes, device="meta")).shape[0])
 
 
 def _given(node: Node) -> list[Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.resources
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,53 +19,20 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from xbar.config import Document, from_data, load_yaml, validate
+from xbar.encoding import Encoding
 from xbar.errors import ConfigError
 from xbar.events import Event
 from xbar.network import Precision
 from xbar.noise import NoiseModel, noise_document, with_paths
-from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device
+from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device, Memory, Router
 from xbar.parts.kinds import by_kind
+from xbar.parts.wiring import MeshWiring, Wiring
 from xbar.settings import Settings, problems
-from xbar.units import Count, Metre, si
+from xbar.units import Count, Metre, Second, si
 
 Level = Literal["crossbar", "core", "tile", "chip"]
 LEVELS: tuple[Level, ...] = ("crossbar", "core", "tile", "chip")
 Parts = dict[str, Annotated[Component, by_kind(Component, default="priced")]]
-
-
-class Encoding(Settings):
-    """How signed weights become cells.
-
-    `differential`: a positive and a negative magnitude. `offset`: w + 2^(bits - 1), and a unit column to subtract;
-    `flipped` stores columns inverted whose sum could exceed half the range (ISAAC), which saves one ADC bit.
-    `ternary`: -1, 0, 1 as a pair of binary cells. `layout: interleaved` puts all slices and polarities of a weight in
-    neighbouring columns of one crossbar, `separate` puts each in a crossbar of its own.
-
-    `baseline`: what removes the current that cells in HRS (g_min) carry. `pair`: the two polarities cancel it after
-    their ADCs; `reference`: a column of HRS cells in every crossbar, subtracted before the ADC; `digital`: the sum of
-    the digits sent, times g_min, subtracted after the ADC. By default `pair` where there are two polarities, else
-    `reference`.
-    """
-
-    kind: Literal["differential", "offset", "ternary"]
-    flipped: Annotated[bool, Field(strict=True)] = False
-    layout: Literal["interleaved", "separate"] = "interleaved"
-    baseline: Literal["pair", "reference", "digital"] | None = None
-
-    @property
-    def baseline_removal(self) -> Literal["pair", "reference", "digital"]:
-        """`baseline`, or its default."""
-        return self.baseline or ("reference" if self.kind == "offset" else "pair")
-
-    @model_validator(mode="after")
-    def _nothing_inert(self) -> Encoding:
-        if self.baseline == "pair" and self.kind == "offset":
-            rule = "needs two polarities; choose reference or digital with kind: offset"
-            raise problems("Encoding", [(("baseline",), rule, self.baseline)])
-        if self.flipped and self.kind != "offset":
-            rule = f"has no effect with kind: {self.kind}; remove it, or set kind: offset"
-            raise problems("Encoding", [(("flipped",), rule, True)])
-        return self
 
 
 class Core(Settings):
@@ -104,7 +72,8 @@ class LedgerRow:
     """One kind of part at one level, priced per instance.
 
     count_per_parent: instances in one core (levels crossbar and core), tile or chip; fractions where several parents
-    share one. energies: joules per event; those of the ADC are for its highest resolution over the slices.
+    share one. energies: joules per event, rates: events per second of one instance at full activity; those of the ADC
+    are for its highest resolution over the slices.
     """
 
     level: Level
@@ -114,6 +83,7 @@ class LedgerRow:
     count_per_chip: float
     cost: Cost
     energies: tuple[tuple[Event, float], ...]
+    rates: tuple[tuple[Event, float], ...]
     source: str
 
 
@@ -121,6 +91,8 @@ class Chip(Settings):
     """A chip as its YAML file describes it: frozen, comparable, and nothing but description.
 
     noise: a section as in hw_configs/noise, or the name or file of one; without it cells are ideal.
+    cycle_s: digital stages of the pipeline take whole cycles of this length; None: as long as they need.
+    idle_clock_rel: what the clocks of parts that do nothing draw, over their dynamic power at full activity; 0: gated.
     """
 
     name: str = Field(min_length=1)
@@ -137,6 +109,8 @@ class Chip(Settings):
     tile: Tile
     chip: ChipLevel
     noise: Annotated[NoiseModel | None, BeforeValidator(_named)] = None
+    cycle_s: Second | None = None
+    idle_clock_rel: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Chip:
@@ -177,6 +151,56 @@ class Chip(Settings):
                 yield ("noise", "effects", name), rule, None
         for name in sorted({"adc", "dac"} & set(self.core.parts)):
             yield ("core", "parts", name), f"is the name of the section `{name}:`; choose another name", name
+        yield from self._router_problems()
+
+    def _router_problems(self) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+        """One network joins the tiles, and it has as many routers as the tiles that share them ask for."""
+        routers = self._routers()
+        for level, name, _ in routers:
+            if level == "core":
+                yield (level, "parts", name), "joins tiles; move it to tile.parts or chip.parts", None
+            if len(routers) > 1:
+                listed = ", ".join(f"{where}.parts.{other}" for where, other, _ in routers)
+                yield (level, "parts", name), f"is one of {len(routers)} routers ({listed}); keep one", None
+        if len(routers) == 1 and routers[0][0] != "core":
+            level, name, router = routers[0]
+            n, reason = router.needed(self.chip.tiles)
+            parents = self._parents(level)
+            right = f"{n / parents:.6g}"
+            if not 0.999 * n <= router.count * parents <= 1.001 * math.ceil(n):
+                rule = f"must be {right} at {level} level, since {reason}; write count: {right}, or change the router"
+                yield (level, "parts", name, "count"), rule, router.count
+
+    def _routers(self) -> list[tuple[Level, str, Router]]:
+        """The parts of that family: level, name and part."""
+        return [
+            (level, name, part)
+            for level, parts in self._parts()
+            for name, part in parts.items()
+            if isinstance(part, Router)
+        ]
+
+    def _parts(self) -> tuple[tuple[Level, Parts], ...]:
+        """The priced parts, by level."""
+        return ("core", self.core.parts), ("tile", self.tile.parts), ("chip", self.chip.parts)
+
+    @property
+    def router(self) -> Router | None:
+        """What joins the tiles; None where the chip says nothing of it."""
+        return next((part for _, _, part in self._routers()), None)
+
+    @property
+    def wiring(self) -> Wiring:
+        """The links between the tiles; a square mesh of tiles, good for distances only, where there is no router."""
+        n_tiles = self.chip.tiles
+        return self.router.wiring(n_tiles) if self.router else MeshWiring(n_tiles)
+
+    @property
+    def tile_buffer(self) -> Memory | None:
+        """The memory of a tile that answers buffer_read_bits (of several the largest); None where none has a size."""
+        parts = self.tile.parts.values()
+        found = [p for p in parts if isinstance(p, Memory) and p.events_per_s("buffer_read_bits") > 0]
+        return max(found, key=lambda part: part.capacity_bytes, default=None)
 
     @property
     def is_analog(self) -> bool:
@@ -228,24 +252,22 @@ class Chip(Settings):
     def ledger(self) -> tuple[LedgerRow, ...]:
         """Every part of the chip, priced: crossbars, DACs and ADCs, and the parts of core, tile and chip."""
         bits = max(self.adc_bits) if self.adc_bits else None
-        array, dac, adc = self.crossbar.cost(self.device), self.dac.cost(self.crossbar.read_time_s), self.adc.cost(bits)
-        n_crossbars = self.core.crossbars
+        read_s, n_crossbars, n_rows = self.crossbar.read_time_s, self.core.crossbars, self.crossbar.rows
+        array, dac, adc = self.crossbar.cost(self.device), self.dac.cost(read_s), self.adc.cost(bits)
+        reads = self.crossbar.event
+        read_Hz = array.power_W / array.energy_J if array.energy_J else 0.0  # what draws the array's power
+        convert_Hz = 1 / adc.latency_s if adc.latency_s else 0.0  # an ideal one sets no limit
         rows = [
-            self._row("crossbar", "array", self.crossbar, n_crossbars, array, ((self.crossbar.event, array.energy_J),)),
-            self._row("core", "dac", self.dac, n_crossbars * self.crossbar.rows, dac, (("row_pulses", dac.energy_J),)),
-            self._row("core", "adc", self.adc, self.core.adcs, adc, (("conversions", adc.energy_J),)),
+            self._row("crossbar", "array", self.crossbar, n_crossbars, array, ((reads, array.energy_J, read_Hz),)),
+            self._row("core", "dac", self.dac, n_crossbars * n_rows, dac, (("row_pulses", dac.energy_J, 1 / read_s),)),
+            self._row("core", "adc", self.adc, self.core.adcs, adc, (("conversions", adc.energy_J, convert_Hz),)),
         ]
         factor = {"parent": 1, "crossbar": n_crossbars}
-        factor |= {"row": n_crossbars * self.crossbar.rows, "column": n_crossbars * self.crossbar.cols}
-        levels: tuple[tuple[Level, Parts], ...] = (
-            ("core", self.core.parts),
-            ("tile", self.tile.parts),
-            ("chip", self.chip.parts),
-        )
-        for level, parts in levels:
+        factor |= {"row": n_crossbars * n_rows, "column": n_crossbars * self.crossbar.cols}
+        for level, parts in self._parts():
             for name, part in parts.items():
-                count = part.count * factor[part.per]
-                rows.append(self._row(level, name, part, count, part.cost(), part.energies()))
+                answers = tuple((event, energy_J, part.events_per_s(event)) for event, energy_J in part.energies())
+                rows.append(self._row(level, name, part, part.count * factor[part.per], part.cost(), answers))
         return tuple(rows)
 
     def _row(
@@ -255,9 +277,20 @@ class Chip(Settings):
         part: Array | Dac | Adc | Component,
         count: float,
         cost: Cost,
-        energies: tuple[tuple[Event, float], ...],
+        answers: tuple[tuple[Event, float, float], ...],
     ) -> LedgerRow:
-        return LedgerRow(level, name, part.kind, count, count * self._parents(level), cost, energies, part.source)
+        """answers: each event with its energy and the rate of one instance, 0 for one without limit."""
+        return LedgerRow(
+            level=level,
+            part=name,
+            kind=part.kind,
+            count_per_parent=count,
+            count_per_chip=count * self._parents(level),
+            cost=cost,
+            energies=tuple((event, energy_J) for event, energy_J, _ in answers),
+            rates=tuple((event, rate) for event, _, rate in answers if rate > 0),
+            source=part.source,
+        )
 
     def _parents(self, level: Level) -> int:
         """Cores (for crossbar and core level), tiles or chips in the chip: what `count_per_parent` counts by."""
@@ -275,6 +308,24 @@ class Chip(Settings):
                 power_W += n * row.cost.power_W
                 leakage_W += n * row.cost.leakage_W
         return Cost(area_m2, power_W, 0.0, leakage_W=leakage_W)
+
+    def events_per_s(self, event: Event, level: Literal["core", "tile", "chip"] = "tile") -> float | None:
+        """How many of `event` one core or tile handles per second at full activity, or the chip, with all in it.
+
+        Parts that answer the same event act in series, so that the slowest counts, with all its instances: a bit that
+        the buffer reads may pass a register of a core as well. None where no part answers it: what a part of the chip
+        does for all tiles (offchip_bits) has a rate at level "chip" only. Events that one part answers share its time.
+        Of link_bits it is what the routers pass over all their links; `router.link_bits_per_s` is of one.
+        """
+        below = LEVELS[: LEVELS.index(level) + 1]
+        rates = [
+            row.count_per_chip / self._parents(level) * rate
+            for row in self.ledger()
+            if row.level in below
+            for answered, rate in row.rates
+            if answered == event
+        ]
+        return min(rates, default=None)
 
     @property
     def area_m2(self) -> float:

@@ -40,6 +40,7 @@ class Host:
 
     steps: the nodes that run, in order, matrix layers and inputs included.
     constants: the nodes that do not depend on the input, with their values.
+    products: what product each matrix layer's node is, by the node's name.
     """
 
     def __init__(self, network: Network) -> None:
@@ -49,13 +50,13 @@ class Host:
         self._bypass = frozenset(network.bypass)
         self._placeholders = user_inputs(network.exported)
         self.steps, self._last_use = self._plan()
-        self._products: dict[str, Product] = {}
+        self.products: dict[str, Product] = {}
         for node in self.steps:
             if node.name in self._layers:
                 product = find_product(node, self.constants)
                 if not isinstance(product, Product):
                     raise ValueError(f"node {node.name} of the graph is no product with weights")
-                self._products[node.name] = product
+                self.products[node.name] = product
 
     def run(self, inputs: Tensor | Sequence[Tensor], compute: Compute | None = None) -> Tensor:
         """As the function `run`."""
@@ -124,7 +125,7 @@ class Host:
                 result = result.clone() if node in constants.written and isinstance(result, Tensor) else result
             elif node.name in self._layers:
                 index = self._layers[node.name]
-                result = self._layer_output(node, index, value(self._products[node.name].activation), compute)
+                result = self._layer_output(node, index, value(self.products[node.name].activation), compute)
             elif node.name in self._bypass:
                 result = value(node.all_input_nodes[0])
             else:
@@ -138,7 +139,7 @@ class Host:
         return map_arg(self._output_node().args[0], value)
 
     def _layer_output(self, node: Node, index: int, x: Tensor, compute: Compute) -> Tensor:
-        product = self._products[node.name]
+        product = self.products[node.name]
         y = compute(index, self.network.layers[index], product.before(x).to(torch.float32))
         return product.after(y).to(x.dtype)
 

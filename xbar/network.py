@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from xbar.dataflow import Dataflow
 from xbar.same import same_fields, same_graph
 from xbar.settings import Settings
 
@@ -115,6 +116,7 @@ class DigitalNode:
     """A node of the graph that runs in torch, with the reason in words."""
 
     name: str
+    node: str
     op: str
     reason: str
     ops_per_input: int  # elementary operations for one network input
@@ -128,6 +130,7 @@ class Network:
     bypass: nodes that hand on their first argument (BatchNorm folded into the layer before).
     fixed_batch: the batch size the graph insists on, or None where any batch runs.
     input_shape: shape of one input, without the batch axis (of the first argument).
+    flow: which rows each layer and each join of branches needs from which others (`xbar.rows.dataflow`).
     input_ranges: what `quantize` takes for the input ranges of layers, by name, because training learned them.
     """
 
@@ -138,6 +141,7 @@ class Network:
     digital: tuple[DigitalNode, ...]
     input_shape: tuple[int, ...]
     fixed_batch: int | None
+    flow: Dataflow
     input_ranges: dict[str, float] = field(default_factory=dict)
 
     def __eq__(self, other: object) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,7 +109,7 @@ class LayerProgram:
     n_replicas: int
     replica_tiles: tuple[tuple[int, ...], ...]
     per_vector: VectorEvents
-    link_bits_per_input: int  # bits times hops
+    link_bits_per_input: int  # bits times links crossed
     kept_rows: np.ndarray | None = None
     kept_cols: np.ndarray | None = None
     full_shape: tuple[int, int] | None = None
@@ -170,6 +169,7 @@ class Program:
     chip: Chip
     n_tiles_used: int
     host_ops: dict[str, int]  # per input: activation_ops, pooling_ops, digital_ops, offchip_bits
+    n_chips: int = 1  # tiles are counted over all of them
 
     def __eq__(self, other: object) -> bool:
         return same_fields(self, other)
@@ -220,56 +220,6 @@ def crossbars_by_rows(layer: LayerProgram) -> NDArray[np.int64]:
     return found
 
 
-def pulse_time_s(layer: LayerProgram, chip: Chip) -> float:
-    """Time from one pulse of a layer to the next = max(array read, conversions in the fullest core).
-
-    Sampling, conversion and shift-and-add overlap with the next pulse's read, so only the longer of read and conversion
-    counts (Shafiee et al., ISCA 2016, section 6).
-    """
-    return max(chip.crossbar.read_time_s, conversion_time_s(layer, chip))
-
-
-def conversion_time_s(layer: LayerProgram, chip: Chip) -> float:
-    """Time that the fullest core of a layer needs to convert all its used columns once.
-
-    The ADCs of a core share its columns, unit columns included, evenly: they take the slowest conversions first and one
-    column each at a time.
-    """
-    bits = layer.adc.bits
-    if bits is None:
-        return 0.0
-    times = [chip.adc.cost(b).latency_s for b in bits]
-    cores: dict[tuple[int, int], Counter[float]] = defaultdict(Counter)
-    for block in layer.blocks:
-        core = cores[block.tile, block.core]
-        for plane in block.planes:
-            core[times[layer.plane_slice[plane]]] += block.n_cols // len(block.planes)
-        if layer.adc.unit_bits is not None:
-            core[chip.adc.cost(layer.adc.unit_bits).latency_s] += 1
-    distinct = {tuple(sorted(core.items(), reverse=True)) for core in cores.values()}
-    return max(_rounds_s(core, chip.core.adcs) for core in distinct)
-
-
-def _rounds_s(columns: tuple[tuple[float, int], ...], adcs: int) -> float:
-    """Time of the first of `adcs` converters, which takes every adcs-th column in falling order of time."""
-    total_s, before = 0.0, 0
-    for time_s, n in columns:
-        total_s += time_s * (-(-(before + n) // adcs) - -(-before // adcs))
-        before += n
-    return total_s
-
-
-def utilisation(program: Program) -> tuple[dict[str, float], float]:
-    """Cells that hold weights / cells of the crossbars that are occupied, by layer and over all layers and replicas.
-
-    Cells off the diagonal of a crossbar that groups share hold no weight. Unit columns count on neither side.
-    """
-    size = program.chip.crossbar.rows * program.chip.crossbar.cols
-    by_layer = {}
-    used = occupied = 0
-    for layer in program.layers:
-        cells = sum(b.n_rows * b.n_cols // (b.groups[1] - b.groups[0]) for b in layer.blocks)
-        by_layer[layer.name] = cells / (len(layer.blocks) * size)
-        used += cells * layer.n_replicas
-        occupied += len(layer.blocks) * size * layer.n_replicas
-    return by_layer, used / occupied
+def partial_sum_bits(weight_bits: int, input_bits: int, n_rows: int) -> int:
+    """Width of an exact accumulator of n_rows products."""
+    return weight_bits + input_bits + (n_rows - 1).bit_length()

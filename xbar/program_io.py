@@ -25,7 +25,7 @@ from xbar.spiking.chip import SpikingChip
 from xbar.spiking.program import SpikingProgram
 from xbar.spiking.result import SpikeState
 
-FORMAT = "xbar program 2"
+FORMAT = "xbar program 3"
 SPIKING_FORMAT = "xbar spiking program 1"
 STATE_FORMAT = "xbar spiking state 1"
 _FILES = ("program.json", "arrays.npz")

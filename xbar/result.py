@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from xbar.events import Event as Event
 from xbar.spread import Spread
+from xbar.timing import Cycles
 from xbar.units import si
 
 if TYPE_CHECKING:
@@ -16,13 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerActivity:
-    """Exact event counts of one matrix layer over all simulated inputs; conversions and saturations by slice."""
+    """Exact event counts of one matrix layer over all simulated inputs; conversions and saturations by slice.
+
+    cell_reads: a sum of V^2 G (see xbar.events), and 0 where the chip's device has no conductances.
+    """
 
     name: str
     n_vectors: int
     array_reads: int
     row_pulses: int
     active_rows: int
+    cell_reads: Fraction
     conversions: tuple[int, ...]  # [slice]
     saturations: tuple[int, ...]  # [slice]
     unit_conversions: int
@@ -41,11 +47,16 @@ class LayerActivity:
         counts = [f.name for f in fields(self) if f.name != "name"]
         return replace(self, **{name: both(getattr(self, name), getattr(other, name)) for name in counts})
 
-    def count(self, event: Event) -> int:
+    def count(self, event: Event) -> float:
         """Number of `event`s in this layer (events of the digital host are counted in `Activity`, here 0)."""
         if event in ("conversions", "shift_adds"):
             return sum(self.conversions) + self.unit_conversions
-        return int(getattr(self, event, 0))
+        count = getattr(self, event, 0)
+        return float(count) if isinstance(count, Fraction) else int(count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {**asdict(self), "cell_reads": float(self.cell_reads)}
 
 
 @dataclass(frozen=True)
@@ -104,10 +115,11 @@ class LedgerEntry:
     area_m2: float
     dynamic_J: float
     leakage_J: float
+    clock_J: float = 0.0  # of clocks that are not gated, while their parts do nothing
 
     @property
     def energy_J(self) -> float:
-        return self.dynamic_J + self.leakage_J
+        return self.dynamic_J + self.leakage_J + self.clock_J
 
 
 @dataclass(frozen=True)
@@ -117,10 +129,11 @@ class LedgerSum:
     area_m2: float
     dynamic_J: float
     leakage_J: float
+    clock_J: float = 0.0  # of clocks that are not gated, while their parts do nothing
 
     @property
     def energy_J(self) -> float:
-        return self.dynamic_J + self.leakage_J
+        return self.dynamic_J + self.leakage_J + self.clock_J
 
 
 @dataclass(frozen=True)
@@ -159,8 +172,9 @@ class Report:
     """The bill of one network on one chip: area, energy, power, latency and throughput, by part, by layer and by level.
 
     Everything about area and energy is a sum over `ledger`, everything about time comes from `timing`, so sums close.
-    Inputs follow each other through the pipeline of layers: throughput = 1 / slowest layer, and a chip leaks for that
-    long per inference. The layers of one input run one after another: latency = sum over layers.
+    Inputs follow each other through the pipeline of layers, and a chip leaks from one to the next. With `cycles`,
+    latency and throughput are those of the cycle model; without, throughput = 1 / slowest layer, and the layers of one
+    input run one after another: latency = sum over layers.
     """
 
     network: str
@@ -176,6 +190,7 @@ class Report:
     utilisation_total: float
     uncosted: tuple[Uncosted, ...]
     notes: tuple[str, ...]  # what the figures leave out, in plain sentences: of the time, of leakage, of the bill
+    cycles: Cycles | None = None
 
     def by(self, key: Literal["part", "layer", "level"]) -> dict[str, LedgerSum]:
         """Ledger sums; parts are named `level.part`, since a core and a tile may both have, say, shift-and-adds."""
@@ -183,7 +198,12 @@ class Report:
         for e in self.ledger:
             name = f"{e.level}.{e.part}" if key == "part" else getattr(e, key)
             old = sums.get(name, LedgerSum(0.0, 0.0, 0.0))
-            sums[name] = LedgerSum(old.area_m2 + e.area_m2, old.dynamic_J + e.dynamic_J, old.leakage_J + e.leakage_J)
+            sums[name] = LedgerSum(
+                old.area_m2 + e.area_m2,
+                old.dynamic_J + e.dynamic_J,
+                old.leakage_J + e.leakage_J,
+                old.clock_J + e.clock_J,
+            )
         return sums
 
     @property
@@ -204,17 +224,22 @@ class Report:
     @property
     def latency_s(self) -> float:
         """One input from start to end, without waiting for others."""
-        return sum(t.total_s for t in self.timing)
+        return sum(t.total_s for t in self.timing) if self.cycles is None else self.cycles.latency_s
 
     @property
     def bottleneck(self) -> str:
-        """The layer that sets the throughput."""
-        return max(self.timing, key=lambda t: t.total_s).name
+        """What sets the throughput: a layer, or what the cycle model says."""
+        return max(self.timing, key=lambda t: t.total_s).name if self.cycles is None else self.cycles.bottleneck
 
     @property
     def throughput_per_s(self) -> float:
         """Inferences per second with the pipeline full."""
-        return 1 / max(t.total_s for t in self.timing)
+        return 1 / max(t.total_s for t in self.timing) if self.cycles is None else self.cycles.throughput_per_s
+
+    @property
+    def energy_delay_Js(self) -> float:
+        """Energy per inference times latency."""
+        return self.energy_J * self.latency_s
 
     @property
     def power_W(self) -> float:
@@ -235,6 +260,7 @@ class Report:
             "power_W": self.power_W,
             "peak_power_W": self.peak_power_W,
             "latency_s": self.latency_s,
+            "energy_delay_Js": self.energy_delay_Js,
             "throughput_per_s": self.throughput_per_s,
             "tops": self.tops,
             "utilisation_rel": self.utilisation_total,
@@ -265,6 +291,7 @@ class Report:
             "timing": [asdict(t) for t in self.timing],
             "uncosted": [asdict(u) for u in self.uncosted],
             "notes": list(self.notes),
+            "cycles": None if self.cycles is None else self.cycles.to_dict(),
         }
 
     def __str__(self) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from small import small_network
+from small import random_weights, small_network
 
 import mapping
+from xbar.cost import estimate
+from xbar.cost.cycles import cycles
+from xbar.cost.expected import expected_activity
 from xbar.hardware import LedgerRow, load_chip
-from xbar.program import pulse_time_s
+from xbar.outline import outline, pulse_time_s
+from xbar.timing import KINDS
 
 CHIP = load_chip("isaac_isca_2016")
 
@@ -76,7 +82,7 @@ def test_no_program_reaches_that_peak_because_of_the_unit_column() -> None:
     weights = [np.full((16, 1024), 2**15 - 1)]  # 8 row blocks x 16 weights of 8 cells: every cell of one core
     program = mapping.compile(small_network(weights, weight_bits=16, input_bits=16), CHIP)
     assert CHIP.pulse_time_s == pytest.approx(100e-9)
-    assert pulse_time_s(program.layers[0], CHIP) == pytest.approx(129 / 1.28e9)
+    assert pulse_time_s(outline(program).layers[0], CHIP) == pytest.approx(129 / 1.28e9)
     assert round(CHIP.peak_ops_per_s * 128 / 129 / 1e12, 1) == 41.0
 
 
@@ -89,3 +95,82 @@ def test_energies_that_follow() -> None:
 def test_6_bit_converters_by_the_sar_law() -> None:
     core = load_chip("isaac_isca_2016", {"adc.bits": "6"}).total("core")
     assert core.power_W * 1e3 == pytest.approx(24.08 - 16 * (1 - (2**6 / 7) / (2**8 / 9)))
+
+
+@pytest.mark.parametrize(("rows", "cols", "adds"), [(256, 32, 0), (384, 45, 13)])
+def test_the_published_pipeline_of_22_cycles(rows: int, cols: int, adds: int) -> None:
+    """Section 6: a vector takes 22 cycles of 100 ns from the fetch of its operands to the eDRAM that gets its results;
+    the next one follows 16 cycles later. 256 inputs and 32 outputs are the paper's example: four crossbars of a core.
+
+    384 x 45 need nine crossbars, so that the last 13 outputs are added up from two cores by the tile's shift-and-add;
+    the eight of the first core have 976 columns and 8 unit columns, 123 for each of its converters.
+    """
+    weights = random_weights([(cols, rows), (16, cols)], top=2**15 - 1)
+    program = mapping.compile(small_network(weights, vectors=3, weight_bits=16, input_bits=16), CHIP)
+    assert program.layers[0].tiles == program.layers[1].tiles == (0,)
+    assert program.layers[0].per_vector.tile_adds == adds
+    trace = cycles(program, 1, max_trace=1000).trace
+    assert trace is not None
+
+    def begins_and_ends(thread: str, kind: str, stream: str = "layer0") -> np.ndarray:
+        """In cycles from the fetch of the first vector, [vector, 2]."""
+        chosen = (trace.thread == trace.threads.index(thread)) & (trace.kind == KINDS.index(kind))
+        chosen &= trace.stream == trace.streams.index(stream)
+        begin_s = trace.begin_s[chosen]
+        first_s = trace.begin_s[trace.thread == trace.threads.index("layer0: input")][0]
+        return (np.stack([begin_s, begin_s + trace.duration_s[chosen]], axis=1) - first_s) / CHIP.cycle_s
+
+    def at(first: int, last: int) -> np.ndarray:
+        return np.array([[first, last], [first + 16, last + 16], [first + 32, last + 32]])
+
+    reads = begins_and_ends("layer0", "reads")
+    np.testing.assert_allclose(reads, at(1, 17), atol=1e-6)
+    np.testing.assert_allclose(begins_and_ends("layer0: conversion", "convert"), at(2, 18), atol=1e-6)
+    np.testing.assert_allclose(begins_and_ends("layer0: shift-and-add", "shift-and-add"), at(18, 19), atol=1e-6)
+    stages = {
+        (0, 1): begins_and_ends("layer0: input", "fetch"),
+        (19, 20): begins_and_ends("layer0: sums", "sums"),  # to the tile's output register and shift-and-add
+        (20, 21): begins_and_ends("activation units", "digital"),
+        (21, 22): begins_and_ends("buffer port 0", "write", "layer1"),  # which the next layer may fetch from 22 on
+    }
+    if adds:
+        adders = begins_and_ends("adders", "digital")
+        assert (adders[:, 0] >= stages[19, 20][:, 1] - 1e-6).all()
+        assert (adders[:, 1] <= at(19, 20)[:, 1] + 1e-6).all()
+    for (first, last), found in stages.items():
+        n = 1 if first == 0 else 3  # the next fetches come as soon as the input register is free
+        np.testing.assert_allclose(found[:n, 0], at(first, last)[:n, 0], atol=1e-6)
+        assert (found[:n, 1] <= at(first, last)[:n, 1] + 1e-6).all()
+    np.testing.assert_allclose(begins_and_ends("layer1: input", "fetch", "layer1")[0, 0], 22, atol=1e-6)
+
+
+def test_tile_power_from_the_events_of_a_busy_tile() -> None:
+    """330 mW (table 1) = events per second of a tile at full activity x energy per event, summed over its parts.
+
+    96 crossbars are read every 100 ns with all 128 rows, and all 128 columns are converted, shifted and added. The
+    output register takes 256 bits a ns, all of them for the eDRAM, which moves 258.75; the bus has 384 wires, two
+    sigmoids, an adder and a comparator work once a ns, and a quarter of a router of 8 ports passes flits of 32 bits.
+    """
+    reads = 96 / 100e-9
+    events = {
+        "array_reads": round(reads),
+        "row_pulses": round(128 * reads),
+        "conversions": (round(128 * reads), *[0] * 7),
+        "tile_adds": 10**9,
+        "buffer_read_bits": round(2.75e9),
+        "buffer_write_bits": round(256e9),
+        "bus_bits": round(384e9),
+        "link_bits": round(8 * 32e9 / 4),
+    }
+    one_tile = load_chip("isaac_isca_2016", {"chip.tiles": 1})
+    program = mapping.compile(small_network(random_weights([(16, 128)]), weight_bits=16, input_bits=16), one_tile)
+    second = expected_activity(outline(program))
+    second = replace(second, layers=(replace(second.layers[0], unit_conversions=0, **events),))
+    second = replace(second, host={"activation_ops": 2 * 10**9, "pooling_ops": 10**9, "digital_ops": 0})
+    parts = estimate(program, second).by("part")
+    power_mW = {name: 1e3 * cost.dynamic_J for name, cost in parts.items() if not name.startswith("chip.")}
+    assert power_mW["core.adc"] == pytest.approx(12 * 16)
+    assert power_mW["tile.eDRAM buffer"] == pytest.approx(20.7)
+    assert power_mW["tile.router"] == pytest.approx(42 / 4)
+    assert sum(power_mW.values()) == pytest.approx(CHIP.total("tile").power_W * 1e3, rel=1e-6)
+    assert round(sum(power_mW.values()), -1) == 330

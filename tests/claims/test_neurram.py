@@ -5,9 +5,17 @@ One energy per pulse and part, for all points; a signed b-bit input of the paper
 
 from __future__ import annotations
 
-import pytest
+from functools import cache
 
+import numpy as np
+import pytest
+from small import counted, small_network
+
+import mapping
+from xbar.cost import estimate
+from xbar.cost.cycles import cycles
 from xbar.hardware import Chip, load_chip
+from xbar.result import Report
 
 # (output bits, input bits): fJ per operation of word line, neuron, input drivers
 PARTS = {(3, 1): (9.0, 10.6, 3.4), (8, 6): (37.2, 52.5, 19.2), (10, 8): (50.5, 75.9, 27.5)}
@@ -75,6 +83,51 @@ def test_the_chip_keeps_that_law(point: tuple[int, int, int]) -> None:
     chip = _chip(*point[:2])
     assert chip.n_pulses * chip.pulse_time_s == pytest.approx(_time_s(*point[1:]), rel=1e-6)
     assert chip.peak_ops_per_s / 1e12 == pytest.approx(POINTS[point][0], rel=0.115)
+
+
+@cache
+def _report(point: tuple[int, int, int]) -> Report:
+    """Four products of a layer of 256 x 6144 weights, which fills all cells of the 48 cores, at a published point.
+
+    The file's time is that of one phase where a point was measured with both; with two, it is that of the same law.
+    """
+    chip = _chip(*point[:2])
+    points = [dict(row) for row in chip.to_dict()["adc"]["points"]]
+    for row in points:
+        if row["bits"] == point[0]:
+            row["time_s"] = _time_s(*point[1:]) / chip.n_pulses
+    n_pulses = chip.n_pulses
+    chip = load_chip(
+        "neurram_nature_2022", {"adc.bits": point[0], "precision.input_bits": n_pulses, "adc.points": points}
+    )
+    program = mapping.compile(small_network([np.full((6144, 256), 7, np.int32)], input_bits=n_pulses), chip)
+    assert [(b.core, b.n_rows, b.n_cols) for b in program.layers[0].blocks] == [(core, 256, 256) for core in range(48)]
+    return estimate(program, counted(program), cycles(program, 4))
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_full_layer_through_program_and_cycles(point: tuple[int, int, int]) -> None:
+    """Published throughput is that of full arrays in steady state, as here: a cell is an operation (half of a
+    multiply-accumulate, since a weight is a pair of cells), and nothing outside of the arrays takes time."""
+    metrics = _report(point).metrics()
+    assert metrics["tops"] == pytest.approx(48 * 256 * 256 / _time_s(*point[1:]) / 1e12, rel=1e-6)
+    assert metrics["tops"] == pytest.approx(POINTS[point][0], rel=0.115)
+    assert metrics["tops_per_W"] == pytest.approx(POINTS[point][1], rel=0.115)
+
+
+def test_mean_error_of_throughput_and_efficiency_over_all_points() -> None:
+    """At most 15 % with one set of constants: an energy per pulse and part, and two constants of time."""
+    found = [_report(point).metrics() for point in POINTS]
+    tops, tops_per_W = np.array(list(POINTS.values())).T
+    errors = {
+        "TOPS": np.array([m["tops"] for m in found]) / tops - 1,
+        "TOPS/W": np.array([m["tops_per_W"] for m in found]) / tops_per_W - 1,
+    }
+    for name, error in errors.items():
+        print(f"{name}: mean error {np.abs(error).mean():.1%}, worst {np.abs(error).max():.1%}")
+        assert np.abs(error).mean() <= 0.15
+    assert np.abs(errors["TOPS"]).mean() == pytest.approx(0.061, abs=0.001)
+    assert np.abs(errors["TOPS/W"]).mean() == pytest.approx(0.042, abs=0.001)
 
 
 def test_shares_of_the_area_are_inputs_given_back() -> None:

@@ -142,3 +142,13 @@ def test_adc_constants(bits: int, power_mW: float, time_of_128_ns: float) -> Non
     assert cost.power_W * 1e3 == pytest.approx(power_mW)
     assert 128 * cost.latency_s * 1e9 == pytest.approx(time_of_128_ns)
     assert cost.area_m2 * 1e12 == pytest.approx(1200)
+
+
+def test_the_edram_takes_2_ns_and_17_2_pj_per_access() -> None:
+    """Constants, edram 64 KB; the attribute memory beside it, at sqrt(8) times its time, is what limits the tile."""
+    buffer = CHIP.tile_buffer
+    assert buffer is not None
+    assert buffer.capacity_bytes == 64 * 1024
+    assert buffer.cost().latency_s == pytest.approx(2e-9)
+    assert buffer.word_bits * buffer.cost().energy_J == pytest.approx(17.2e-12)
+    assert CHIP.events_per_s("buffer_read_bits") == pytest.approx(256 / 8**0.5 * 1e9, rel=1e-3)

@@ -33,6 +33,8 @@ def test_the_demo_prints_the_whole_report_and_writes_json(xbar, tmp_path: Path) 
     assert code == 0
     for word in ("accuracy", "ADC", "area", "energy", "latency", "TOPS/W", "conv1", "fc2", "stays digital"):
         assert word in out, word
+    for word in ("where the time of", "not ready", "the busiest parts", "from one input to the next"):
+        assert word in out, word
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["n_inputs"] == 40
     assert report["metrics"]["accuracy"] >= 0.9
@@ -103,7 +105,7 @@ def test_a_noisy_run_tells_every_step_and_its_spread(xbar, small: Path, tmp_path
 
 def test_help_names_every_command(xbar) -> None:
     out = xbar("--help")[1]
-    for command in ("run", "check", "show", "sweep"):
+    for command in ("run", "estimate", "check", "show", "sweep"):
         assert command in out
 
 

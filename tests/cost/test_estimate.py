@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from small import counted, random_weights, small_chip, small_network
 
 import mapping
 from xbar.cost import estimate
+from xbar.cost.cycles import cycles
 from xbar.errors import DataError
 from xbar.program import Program
 from xbar.result import HOST, UNUSED, Report
@@ -98,14 +100,35 @@ def test_figures(report):
 
 
 def test_what_has_no_price_is_named(report):
-    """Bus: 2 cores read 40 bits and return 6 sums of 12; layer 1 reads 24 and returns 3 of 11. Active rows are not
-    listed, since the array's price per read stands for them."""
+    """Bus: 2 cores read 40 bits and return 6 sums of 12; layer 1 reads 24 and returns 3 of 11. Links: 6 results of 4
+    bits to tile 1, 3 back to the edge. Active rows are not listed, since the array's price per read stands for them."""
     assert {u.event: u.count for u in report.uncosted} == {
-        "tile_adds": 6,
         "bus_bits": 80 + 72 + 24 + 33,
-        "link_bits": 24,
+        "link_bits": 24 + 12,
         "activation_ops": 6,
     }
+
+
+RESISTIVE = {"kind": "resistive", "cell_bits": 3, "g_min_S": 1e-6, "g_max_S": 1e-5}
+OHMIC = {"kind": "ohmic", "rows": 8, "cols": 8, "read_time_s": 1e-7, "read_voltage_V": 0.5, "cell_area_m2": 1e-14}
+
+
+def test_reads_of_cells_are_paid_by_the_conductance():
+    """`counted`: 5 active word lines in each of two layers, 7 cells at g_max each: 0.25 V2 * 10 uS * 100 ns."""
+    program = compiled(device=RESISTIVE, crossbar=OHMIC)
+    report = estimate(program, counted(program))
+    assert report.by("part")["crossbar.array"].dynamic_J == pytest.approx(2 * 5 * 7 * 2.5e-13, abs=0)
+    assert report.by("layer")["layer0"].dynamic_J > 35 * 2.5e-13
+    assert not {u.event for u in report.uncosted} & {"array_reads", "active_rows", "cell_reads"}
+
+
+def test_one_price_for_reads_is_enough():
+    """The array's, per read of the whole of it; without any, all that could have been priced is named."""
+    program = compiled(device=RESISTIVE)
+    assert "cell_reads" not in {u.event for u in estimate(program, counted(program)).uncosted}
+    free = compiled(device=RESISTIVE, crossbar__reference={"rows": 8, "cols": 8, "area_m2": 0, "power_W": 0})
+    left = {u.event: u.count for u in estimate(free, counted(free)).uncosted}
+    assert (left["array_reads"], left["active_rows"], left["cell_reads"]) == (20, 10, 70)
 
 
 def test_notes_say_what_the_figures_leave_out(report):
@@ -115,8 +138,8 @@ def test_notes_say_what_the_figures_leave_out(report):
         "not in the time: 6 digital operations per inference, and buffers, bus, links and the chip's edge "
         "(taken as 0 s)"
     )
-    assert len(bill) == len(report.uncosted) == 4
-    assert "not in the bill: 24 link_bits per inference (no part of the chip has a price for it)" in bill
+    assert len(bill) == len(report.uncosted) == 3
+    assert "not in the bill: 36 link_bits per inference (no part of the chip has a price for it)" in bill
     lines = str(report).splitlines()
     assert all(f"  {note}" in lines for note in report.notes)
     assert report.to_dict()["notes"] == list(report.notes)
@@ -183,18 +206,23 @@ def test_every_copy_occupies_its_crossbars_and_cores():
     assert report.used_area_m2 == pytest.approx(9e-10 + 5 * core_m2 + 3e-8 + 1e-7)
 
 
-def test_another_latency_model_can_take_its_place():
+def test_cycles_set_the_time_and_with_it_the_leakage():
+    """Four buffers leak 1 mW for 3 us; dynamic energy does not know of time."""
     program = compiled()
+    timed = replace(cycles(program, 2), begin_s=(0.0, 1e-6), end_s=(2e-6, 5e-6))
+    report, analytic = estimate(program, counted(program), timed), estimate(program, counted(program))
+    assert report.latency_s == 2e-6
+    assert 1 / report.throughput_per_s == pytest.approx(3e-6)
+    assert report.by("part")["tile.buffer"].leakage_J == pytest.approx(4e-3 * 3e-6)
+    assert [e.dynamic_J for e in report.ledger] == [e.dynamic_J for e in analytic.ledger]
+    assert not any("not in the time" in note for note in report.notes)  # only the analytic model leaves things out
 
-    def slow(p):
-        from xbar.cost.latency import analytic_pipeline
-        from xbar.result import LayerTiming
 
-        return tuple(LayerTiming(t.name, t.n_steps, t.n_replicas, 1.0, 1.0) for t in analytic_pipeline(p))
-
-    report = estimate(program, counted(program), slow)
-    assert report.latency_s == 4.0
-    assert not any("not in the time" in note for note in report.notes)  # only the model knows
+def test_cycles_of_another_network_are_refused():
+    program = compiled()
+    timed = cycles(program, 1)
+    with pytest.raises(DataError, match="cycles: must be of this program's layers"):
+        estimate(program, counted(program), replace(timed, layers=timed.layers[:1]))
 
 
 def test_json_and_text(report):

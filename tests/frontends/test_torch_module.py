@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import models
@@ -23,6 +24,7 @@ def layer_names(network: Network) -> list[str]:
     return [layer.name for layer in network.layers]
 
 
+@cache
 def trace(kind: type[nn.Module], **options: object) -> Network:
     return from_torch(models.build(kind), models.inputs(kind, 1), **options)  # type: ignore[arg-type]
 
@@ -114,7 +116,7 @@ def test_one_weight_with_different_batch_norms_folded_in_is_not_tied() -> None:
 
 def test_slices_of_a_weight_are_its_rows() -> None:
     model = models.build(models.Traps)
-    network = from_torch(model, models.inputs(models.Traps, 2))
+    network = trace(models.Traps)
     weights = {layer.name: layer.weight for layer in network.layers}
     packed = model.packed.detach().numpy()  # type: ignore[operator, union-attr]
     assert np.array_equal(weights["packed"], packed[:10])

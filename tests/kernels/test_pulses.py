@@ -48,16 +48,29 @@ def test_packing_and_routing_equal_their_twins(bits: int, signed: bool, dac: int
 
 
 @pytest.mark.parametrize(("bits", "signed", "dac"), CASES)
-def test_read_inputs_equal_their_twin(bits: int, signed: bool, dac: int) -> None:
+def test_counted_digits_equal_their_twin(bits: int, signed: bool, dac: int) -> None:
     x = _inputs(bits, signed)
-    values, digits = pulses.read_inputs(x, bits, signed, dac)
-    plain_values, plain_digits = pulses.read_inputs_plain(x, bits, signed, dac)
-    np.testing.assert_array_equal(values, plain_values)
-    assert digits == plain_digits > 0
+    found, plain = pulses.count_digits(x, bits, signed, dac), pulses.count_digits_plain(x, bits, signed, dac)
+    np.testing.assert_array_equal(found.active, plain.active)
+    np.testing.assert_array_equal(found.squares, plain.squares)
+    assert (found.squares > found.active).any() == (dac > 1)
+    assert not pulses.count_digits(x[:0], bits, signed, dac).active.any()
+
+
+def test_a_great_many_vectors_do_not_overflow() -> None:
+    """The largest sums of squares that there are: two digits of 8 bits each, and more vectors than go at once."""
+    n = 64 * (1 << 14) + 100
+    x = np.broadcast_to(np.array([65535, 1], np.int32), (n, 1, 2))
+    found = pulses.count_digits(x, 16, False, 8)
+    assert found.active.tolist() == [[2 * n, n]]
+    assert found.squares.tolist() == [[2 * 255**2 * n, n]]
 
 
 def test_digits_by_hand() -> None:
     x = np.array([[[0b1011, 0, 0b0100]]], np.uint8)
-    assert pulses.read_inputs(x, 4, False, 1)[1] == 4
-    assert pulses.read_inputs(x, 4, False, 2)[1] == 3
-    assert pulses.read_inputs(np.array([[[-1]]], np.int8), 4, True, 1)[1] == 4
+    one, two = pulses.count_digits(x, 4, False, 1), pulses.count_digits(x, 4, False, 2)
+    assert one.active.tolist() == one.squares.tolist() == [[3, 0, 1]]
+    assert (two.active.tolist(), two.squares.tolist()) == ([[2, 0, 1]], [[3**2 + 2**2, 0, 1]])
+    # -1 is 1111: two pulses of 3 and 1 (the digit that is left), and the sign pulse
+    signed = pulses.count_digits(np.array([[[-1]]], np.int8), 4, True, 2)
+    assert (signed.active.tolist(), signed.squares.tolist()) == ([[3]], [[3**2 + 1 + 1]])

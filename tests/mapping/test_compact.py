@@ -68,15 +68,15 @@ def test_a_compacted_layer_takes_what_its_weights_need_and_says_so():
 
 
 def test_inputs_that_no_weight_takes_are_not_sent():
-    """Layer 1 needs 2 of the 6 results of layer 0, a tile away: 2 x 4 bits, one hop."""
+    """Layer 1 needs 2 of the 6 results of layer 0, a tile away: 2 x 4 bits, one hop; its own 3 go back to the edge."""
     first, second = np.full((6, 10), 3, np.int32), np.zeros((3, 6), np.int32)
     second[:, [1, 4]] = 5
-    assert mapping.compile(small_network([first, second]), small_chip()).layers[1].link_bits_per_input == 8
+    assert mapping.compile(small_network([first, second]), small_chip()).layers[1].link_bits_per_input == 8 + 3 * 4
 
 
 def test_channels_that_no_weight_takes_are_not_sent():
     """3 channels of 5 x 5, one core per tile: the second convolution uses one pixel of the first channel of each 3 x 3
-    window: one channel of 5 rows x 5 x 8 bits goes to its tile."""
+    window: one channel of 5 rows x 5 x 8 bits goes to its tile, and both results back to the edge at tile 0."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), nn.Conv2d(3, 2, 3, padding=1)).eval()
     with torch.no_grad():
@@ -86,7 +86,7 @@ def test_channels_that_no_weight_takes_are_not_sent():
     chip = small_chip(precision={"weight_bits": 4, "input_bits": 8}, tile__cores=1)
     second = mapping.compile(xbar.quantize(xbar.from_torch(model, x), x, chip), chip).layers[1]
     assert second.kept_rows.tolist() == [0]
-    assert second.link_bits_per_input == 5 * 5 * 8
+    assert second.link_bits_per_input == 5 * 5 * 8 + 2 * 5 * 5 * 8
 
 
 def test_an_empty_crossbar_of_the_diagonal_is_not_there():

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapping.partition import partition
-from mapping.place import cores_needed, hops, place
+from mapping.place import cores_needed, place
 
 
 @settings(max_examples=100, deadline=None)
@@ -21,12 +21,3 @@ def test_no_two_blocks_share_a_crossbar_and_replicas_follow(n, first_core, repli
         expected = {(first_core + r * size + k) // cores for k in range(size)}
         assert set(tiles) == expected
     assert len(others) == replicas - 1
-
-
-def test_hops_on_a_square_mesh():
-    """168 tiles lie on 13 x 13: tile 14 is one row and one column from tile 0."""
-    assert hops(0, 14, 168) == 2
-    assert hops(12, 0, 168) == 12
-    assert hops(5, 5, 168) == 0
-    assert hops(0, 3, 4) == 2
-    assert hops(0, 0, 1) == 0

@@ -97,6 +97,19 @@ def test_lengths_by_hand():
     assert result.wire_length_m == pitch_m
 
 
+def test_lengths_where_tiles_share_a_router():
+    """As above, but two tiles to a router, so that no link leads to layer 1; in a tree a link up and one down, a pitch
+    each."""
+    router = {"flit_bits": 32, "clock_Hz": 1e9, "area_m2": 1e-8, "power_W": 1e-3, "ports": 8}
+    qnet = small_network(random_weights(SHAPES))
+    for kind, pitches in (({"kind": "mesh", "concentration": 2, "count": 2}, 0), ({"kind": "htree"}, 2)):
+        chip = small_chip()
+        link = chip.to_dict()["chip"]["parts"]["link"]
+        program = mapping.compile(qnet, small_chip(chip__parts={"link": link, "router": {**router, **kind}}))
+        result = mapping.routing(program)
+        assert result.wire_length_m == pytest.approx(pitches * result.tile_pitch_m)
+
+
 def test_each_copy_has_its_connections():
     """A crossbar per core, a core per tile, 2 x 2 tiles: 9 rows in tiles 0 and 1; the copy in tiles 2 and 3.
 

@@ -7,7 +7,7 @@ import json
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,9 +17,12 @@ from noise_examples import NOISES
 import xbar.parts
 from xbar.config import from_data, validate
 from xbar.errors import ConfigError
-from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device, FiniteAdc, Neuron, Noise, Part
+from xbar.events import Event
+from xbar.parts.base import Adc, Array, Component, Cost, Dac, Device, FiniteAdc, Noise, Part, Router
 from xbar.parts.kinds import kinds, part_class
 from xbar.parts.neurons import Neurons
+from xbar.parts.scale import Scale
+from xbar.parts.spiking import Neuron
 
 FAMILIES = (Device, Array, Dac, Adc, Component, Noise, Neuron)
 # One valid description of each model; a new file needs one here (a noise in noise_examples) to be examined.
@@ -64,6 +67,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "survey": {"bits": 4, "rate_Hz": "1.28 GS/s", "technology_m": "32 nm"},
     "priced": {"area_m2": "60 um2", "event": "shift_adds", "power_W": "0.05 mW", "rate_Hz": "1 GHz"},
     "mesh": {"ports": 4, "flit_bits": 32, "clock_Hz": "1 GHz", "area_m2": "0.047 mm2", "power_W": "16.5 mW"},
+    "htree": {"ports": 5, "flit_bits": 32, "clock_Hz": "1 GHz", "area_m2": "0.06 mm2", "power_W": "20 mW"},
+    "bus": {"flit_bits": 32, "clock_Hz": "1 GHz", "area_m2": "0.3 mm2", "power_W": "9 mW", "leakage_W": "1 mW"},
+    "buffer": {
+        "capacity_bytes": 65536,
+        "word_bits": 256,
+        "area_m2": "0.08 mm2",
+        "power_W": "20 mW",
+        "rate_Hz": "256 GHz",
+    },
     "truenorth": {},
     "sram": {"capacity_bytes": 2048, "word_bits": 256, "clock_Hz": "1 GHz"},
 }
@@ -130,6 +142,29 @@ def test_cost_is_positive_and_finite(family: type[Part], kind: str) -> None:
         assert all(joules > 0 for _, joules in part.energies())
 
 
+@pytest.mark.parametrize("kind", list(kinds(Component)))
+def test_full_activity_is_events_per_second_of_the_dearest_event(kind: str) -> None:
+    part = _example(Component, kind)
+    assert isinstance(part, Component)
+    powers = [joules * part.events_per_s(event) for event, joules in part.energies()]
+    assert all(power > 0 for power in powers)
+    assert part.cost().power_W == pytest.approx(max(powers) + part.cost().leakage_W, rel=1e-12)
+    answered = {event for event, _ in part.energies()}
+    assert all(part.events_per_s(event) == 0 for event in set(get_args(Event)) - answered)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds(Component) if issubclass(part_class(Component, kind), Router)])
+@pytest.mark.parametrize("n_tiles", [1, 2, 9, 168])
+def test_routers_join_all_tiles_and_say_how_many_they_are(kind: str, n_tiles: int) -> None:
+    router = _example(Component, kind)
+    assert isinstance(router, Router)
+    assert router.wiring(n_tiles).n_tiles == n_tiles
+    assert (router.wiring(n_tiles).hops(0, n_tiles - 1) > 0) == (n_tiles > 1)
+    assert 0 < router.needed(n_tiles)[0] <= n_tiles
+    assert router.needed(n_tiles)[1]
+    assert router.link_bits_per_s * router.hop_time_s == pytest.approx(router.flit_bits)
+
+
 @pytest.mark.parametrize(("family", "kind"), [m for m in MODELS if m[0] in (Dac, Adc) and m[1] != "ideal"])
 def test_more_bits_never_cost_less(family: type[Part], kind: str) -> None:
     part = _example(family, kind)
@@ -138,6 +173,30 @@ def test_more_bits_never_cost_less(family: type[Part], kind: str) -> None:
         assert many.area_m2 >= few.area_m2
         assert many.energy_J > few.energy_J
         assert many.latency_s >= few.latency_s
+
+
+SCALED = [m for m in MODELS if m[0] in (Dac, Adc, Component) and m[1] not in ("ideal", "survey")]
+
+
+@pytest.mark.parametrize(("family", "kind"), SCALED)
+def test_all_of_a_scaled_parts_cost_follows_its_factors(family: type[Part], kind: str) -> None:
+    """Area x 2, energy x 3, time x 5, leakage x 7; a DAC's pulses last as long as the array's reads."""
+    extra = {"leakage_W": "10 uW"} if "leakage_W" in part_class(family, kind).model_fields else {}
+    part = validate(part_class(family, kind), from_data({**_data(family, kind), **extra}, kind))
+    assert isinstance(part, Dac | Adc | Component)
+    after = part.scaled(Scale(32e-9, 20e-9, 2.0, 3.0, 5.0, 7.0, "moved by a test"))
+    old, new = _cost(part, 4), _cost(after, 4)
+    assert new.area_m2 == pytest.approx(2 * old.area_m2)
+    assert new.energy_J == pytest.approx(3 * old.energy_J)
+    assert new.latency_s == pytest.approx(5 * old.latency_s)
+    assert new.leakage_W == pytest.approx(7 * old.leakage_W)
+    if family is not Dac:
+        assert new.power_W - new.leakage_W == pytest.approx(3 / 5 * (old.power_W - old.leakage_W))
+    if isinstance(part, Component) and isinstance(after, Component):
+        assert dict(after.energies()) == pytest.approx({event: 3 * joules for event, joules in part.energies()})
+    assert after.source == f"{part.source}; moved by a test".removeprefix("; ")
+    data = yaml.safe_load(yaml.safe_dump(json.loads(after.model_dump_json())))
+    assert validate(type(after), from_data(data, "again")) == after
 
 
 @pytest.mark.parametrize("kind", list(kinds(Array)))

@@ -103,6 +103,37 @@ def test_currents_are_drives_times_the_operator_where_the_circuit_is_linear() ->
     assert np.array_equal(circuit.effective_S(several)[1, 2], circuit.effective_S(several[1, 2]))
 
 
+@pytest.mark.parametrize("gated", [False, True])
+@pytest.mark.parametrize("drive", ["one_sided", "two_sided"])
+@pytest.mark.parametrize("device", [CELL, CURVED])
+def test_word_lines_draw_what_the_drivers_deliver(device: ResistiveDevice, drive: str, gated: bool) -> None:
+    """Voltage times current of the drivers at both ends: all of it where all word lines are driven alike, a lower
+    estimate where not, since lines at 0 V draw from the others, or leave the bit lines to them."""
+    g_S, rng = _conductances(20, 30), np.random.default_rng(3)
+    circuit = _circuit(device, drive=drive, gated=gated, driver_Ohm=50, sense_Ohm=20)
+    line_S = circuit.wired(g_S).line_S
+
+    def delivered_S(drive_rel: np.ndarray) -> float:
+        current_S = circuit.nodes(g_S, drive_rel).word_line_S
+        return float(drive_rel @ (current_S[:, 0] - current_S[:, -1]))
+
+    assert line_S.sum() == pytest.approx(delivered_S(np.ones(20)), rel=1e-8, abs=0)
+    for _ in range(5):
+        half = (rng.random(20) < 0.5).astype(np.float64)
+        assert 0.9 < half @ line_S / delivered_S(half) < 1
+    assert line_S.sum() < 0.99 * circuit.read_gain * g_S.sum()
+
+
+def test_gains_of_columns_take_no_power_and_factors_of_rows_do() -> None:
+    g_S = _conductances(20, 30)
+    plain, column, both = (_circuit(calibration=c).wired(g_S) for c in ("none", "column", "row_and_column"))
+    assert not np.allclose(plain.effective_S, column.effective_S, rtol=1e-3)
+    np.testing.assert_array_equal(plain.line_S, column.line_S)
+    gain = both.effective_S / plain.effective_S  # row factor (mean 1) times column gain
+    drive = gain[:, 0] / gain[:, 0].mean()
+    np.testing.assert_allclose(both.line_S, plain.line_S * drive**2, rtol=1e-12)
+
+
 @pytest.mark.parametrize("device", [CELL, CURVED])
 @pytest.mark.parametrize("calibration", ["none", "column", "row_and_column"])
 def test_the_operator_of_other_circuits_is_that_of_all_word_lines_driven(

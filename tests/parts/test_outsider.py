@@ -28,6 +28,9 @@ class FlashAdc(FiniteAdc):
         energy_J = (2**bits - 1) * self.comparator_J
         return Cost((2**bits - 1) * 1e-11, energy_J * 1e9, energy_J, 1e-9)
 
+    def scaled(self, by):
+        return self.changed(by.note, comparator_J=self.comparator_J * by.energy_rel)
+
 
 class NotAnAdc:
     pass

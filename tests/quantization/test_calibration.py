@@ -104,7 +104,7 @@ def test_every_layer_is_observed_over_all_batches() -> None:
 
 
 def test_calibration_needs_data() -> None:
-    network = from_torch(models.build(models.MLP), models.inputs(models.MLP, 2))
+    network = models.traced(models.MLP)
     with pytest.raises(DataError, match="at least one batch of inputs, got none"):
         observe(network, [], histogram=False)
     with pytest.raises(DataError, match="NaN or infinity"):

@@ -19,8 +19,7 @@ from xbar.quantization import dequantize, integer_forward, quantize, quantize_in
 
 
 def quantized(kind: type[nn.Module], **precision: object) -> QuantizedNetwork:
-    network = from_torch(models.build(kind), models.inputs(kind, 1))
-    return quantize(network, models.inputs(kind, 6, seed=3), Precision.model_validate(precision))
+    return quantize(models.traced(kind), models.inputs(kind, 6, seed=3), Precision.model_validate(precision))
 
 
 @pytest.mark.parametrize("kind", models.SHAPES, ids=lambda k: k.__name__)
@@ -89,8 +88,8 @@ def test_a_chip_lends_its_precision() -> None:
     class Chip:
         precision: Precision
 
-    network = from_torch(models.build(models.MLP), models.inputs(models.MLP, 2))
-    assert quantize(network, models.inputs(models.MLP, 2), Chip(Precision(input_bits=5))).layers[0].input_bits == 5
+    network, x = models.traced(models.MLP), models.inputs(models.MLP, 2)
+    assert quantize(network, x, Chip(Precision(input_bits=5))).layers[0].input_bits == 5
 
 
 def test_a_layer_that_sees_only_zeros() -> None:
@@ -171,7 +170,7 @@ def test_a_percentile_keeps_its_meaning_where_nearly_all_activations_are_zero() 
 
 
 def test_given_ranges_take_the_place_of_calibrated_ones() -> None:
-    network, x = from_torch(models.build(models.MLP), models.inputs(models.MLP, 2)), models.inputs(models.MLP, 6)
+    network, x = models.traced(models.MLP), models.inputs(models.MLP, 6)
     precision = Precision(input_bits=6)
     calibrated = quantize(network, x, precision)
     given = quantize(network, x, precision, input_ranges={"3": 2.5})
@@ -202,7 +201,7 @@ def test_a_range_of_a_module_holds_wherever_the_network_uses_it() -> None:
 
 
 def test_ranges_that_are_none_are_all_told() -> None:
-    network, x = from_torch(models.build(models.MLP), models.inputs(models.MLP, 2)), models.inputs(models.MLP, 2)
+    network, x = models.traced(models.MLP), models.inputs(models.MLP, 2)
     ranges = {"conv9": 1.0, "1": 0.0, "3": float("nan"), "5": float("inf")}
     with pytest.raises(ConfigError) as caught:
         quantize(network, x, Precision(), input_ranges=ranges)

@@ -144,11 +144,11 @@ def test_active_rows_by_hand() -> None:
     """9 word lines in row blocks of 8 and 1, two crossbars each, one per polarity. An input of 5 is two digits."""
     separate = {"kind": "differential", "layout": "separate"}
     layer = _layer(encoding=separate)
-    x = np.zeros((1, 1, 9), np.uint8)
-    x[0, 0, [0, 8]] = 5, 1
-    assert active_rows(layer, x, 3) == 2 * 3
+    active = np.zeros((1, 9), np.int64)
+    active[0, [0, 8]] = 2, 1
+    assert active_rows(layer, active) == 2 * 3
     fewer = replace(layer, blocks=layer.blocks[:-1])  # the second row block has one crossbar
-    assert active_rows(fewer, x, 3) == 2 * 2 + 1
+    assert active_rows(fewer, active) == 2 * 2 + 1
 
 
 def test_errors_of_a_layer_with_outputs_left_out() -> None:

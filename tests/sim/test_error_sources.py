@@ -291,7 +291,7 @@ def test_how_it_reads() -> None:
 def test_a_whole_network_under_a_published_noise() -> None:
     x = models.inputs(models.MLP, 8)
     chip = small_chip(device=RESISTIVE, chip__tiles=1000, precision={"weight_bits": 7, "input_bits": 6})
-    qnet = quantize(from_torch(models.build(models.MLP), x[:2]), x, chip)
+    qnet = quantize(models.traced(models.MLP), x, chip)
     program = mapping.compile(qnet, chip)
     found = error_sources(program, x, "reram_wan_2022")
     assert found.noise == "reram_wan_2022"

@@ -208,7 +208,7 @@ def test_what_takes_no_hardware_changes_no_bit(encoding: str, data: st.DataObjec
             for b in layer.blocks:
                 lines = slice(layer.row_edges[b.row_block], layer.row_edges[b.row_block + 1])
                 seen[index] += np.count_nonzero(digit[:, slice(*b.groups), lines])
-        return torch.from_numpy(found.out), Counts(found.saturations, found.unit_saturations, found.digits)
+        return torch.from_numpy(found.out), Counts(found.saturations, found.unit_saturations)
 
     coarse = simulate(program, x)
     plain = walk(program, Host(program.network), x, multiply)

@@ -11,7 +11,6 @@ from small import random_weights, small_chip, small_network
 
 import mapping
 from xbar.errors import DataError
-from xbar.frontends.torch_module import from_torch
 from xbar.program import Program
 from xbar.quantization import quantize
 from xbar.sim import AdcResolution, SliceResolution, adc_resolution, simulate
@@ -25,8 +24,7 @@ def _case(
         precision={"weight_bits": 6, "input_bits": 6}, adc=adc or {"kind": "ideal"},
     )  # fmt: skip
     x = models.inputs(models.MLP, 60)
-    network = from_torch(models.build(models.MLP), x[:2])
-    program = mapping.compile(quantize(network, x, chip), chip)
+    program = mapping.compile(quantize(models.traced(models.MLP), x, chip), chip)
     return program, x, simulate(program, x).outputs.argmax(dim=1)
 
 

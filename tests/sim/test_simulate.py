@@ -48,14 +48,14 @@ def _sar(**settings: object) -> dict[str, object]:
 
 def _program(kind: type[nn.Module], chip) -> tuple[Program, QuantizedNetwork, Tensor]:  # type: ignore[no-untyped-def]
     x = models.inputs(kind, 5)
-    qnet = quantize(from_torch(models.build(kind), x[:2]), x, chip)
+    qnet = quantize(models.traced(kind), x, chip)
     return mapping.compile(qnet, chip), qnet, x
 
 
 def _by_reference(program: Program, x: Tensor):  # type: ignore[no-untyped-def]
     def multiply(index: int, rows: np.ndarray, first_vector: int) -> tuple[Tensor, Counts]:
         found = reference_multiply(program.layers[index], rows)
-        return torch.from_numpy(found.out), Counts(found.saturations, found.unit_saturations, found.digits)
+        return torch.from_numpy(found.out), Counts(found.saturations, found.unit_saturations)
 
     return walk(program, Host(program.network), x, multiply)
 

@@ -9,6 +9,7 @@ from xbar.errors import CapacityError
 from xbar.sim.spiking import simulate_spikes
 from xbar.spiking.bits import unpacked
 from xbar.spiking.builder import SpikingBuilder
+from xbar.spiking.chip import load_spiking_chip
 
 
 def test_a_counter_and_its_echo() -> None:
@@ -87,10 +88,10 @@ def test_cores_that_are_too_full_or_too_many_are_told() -> None:
         core.axon(0)
     with pytest.raises(CapacityError, match="core 0: needs 257 axons, but a core of truenorth_science_2014 has 256"):
         build.build()
-    build = SpikingBuilder()
-    for _ in range(4097):
+    build = SpikingBuilder(load_spiking_chip("truenorth_science_2014", {"mesh.cols": 8, "mesh.rows": 8}))
+    for _ in range(65):
         build.core().neuron()
-    with pytest.raises(CapacityError, match="needs 4097 cores, but truenorth_science_2014 has 4096"):
+    with pytest.raises(CapacityError, match="needs 65 cores, but truenorth_science_2014 has 64;"):
         build.build()
 
 

@@ -103,3 +103,9 @@ def test_it_is_json() -> None:
     assert found["chip"]["noise"]["time_s"] == 60
     assert found["activity"]["n_inputs"] == 4  # of both runs
     assert found["error_sources"] is None
+    assert found["activity"]["layers"][0]["cell_reads"] == 0  # cells without a conductance
+    conducting = {"kind": "resistive", "cell_bits": 3, "g_min_S": 1e-6, "g_max_S": 1e-5}
+    chip = small_chip(device=conducting)
+    program = mapping.compile(small_network(random_weights([(6, 8)])), chip)
+    found = json.loads(json.dumps(_outcome(program, (_run(program, 0, 0, 5),), (0.7,)).to_dict()))
+    assert found["activity"]["layers"][0]["cell_reads"] == 2 * 5 * 7.0

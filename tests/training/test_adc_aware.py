@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from xbar.errors import TrainingError
 from xbar.frontends.torch_module import from_torch
 from xbar.hardware import Chip
 from xbar.host import Host
-from xbar.network import Precision
+from xbar.network import Network, Precision
 from xbar.program import Program, formed
 from xbar.quantization import quantize
 from xbar.result import SimResult
@@ -110,6 +111,17 @@ def test_in_training_only_what_may_clip_is_simulated() -> None:
     assert torch.equal(model(x), model.eval()(x))  # all of it was simulated
 
 
+@cache
+def _of_the_largest_weights() -> list[Network]:
+    """Traced once: each runs on many chips."""
+    networks = []
+    for weight in (torch.ones(3, 20), -torch.ones(3, 20), torch.tensor([1.0, -1.0]).repeat(3, 10)):
+        layer = nn.Linear(20, 3, bias=False)
+        layer.weight.data = weight
+        networks.append(from_torch(nn.Sequential(layer), torch.ones(2, 20)))
+    return networks
+
+
 @pytest.mark.parametrize(
     "encoding", [{"kind": "differential"}, {"kind": "offset"}, {"kind": "offset", "flipped": True}]
 )
@@ -121,9 +133,8 @@ def test_what_cannot_clip_never_does(encoding: dict[str, Any], dac_bits: int) ->
         layer = nn.Linear(20, 3, bias=False)
         (treated,) = find_layers("Test", nn.Sequential(layer), SGD(layer.parameters(), 0.1))
         clipped = False
-        for weight in (torch.ones(3, 20), -torch.ones(3, 20), torch.tensor([1.0, -1.0]).repeat(3, 10)):
-            layer.weight.data = weight
-            qnet = quantize(from_torch(nn.Sequential(layer), torch.ones(2, 20)), torch.ones(2, 20), chip)
+        for network in _of_the_largest_weights():
+            qnet = quantize(network, torch.ones(2, 20), chip)
             activity = simulate(mapping.compile(qnet, chip), torch.ones(2, 20)).activity.layers[0]
             clipped |= sum(activity.saturations) + activity.unit_saturations > 0
         assert may_clip(treated, chip) or not clipped

@@ -1,4 +1,4 @@
-"""The `xbar` command: run, sweep, compare, train, spike, show, check.
+"""The `xbar` command: run, estimate, sweep, compare, train, spike, show, check.
 
 Wrong input gives one clear message and exit code 2.
 """
@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from xbar.cli import compare, run, show, spike, sweep, train
+from xbar.cli import compare, estimate, run, show, spike, sweep, train
 from xbar.errors import XbarError
 
 app = typer.Typer(
@@ -23,7 +23,8 @@ app = typer.Typer(
     epilog="Start with [bold]xbar run[/bold]. A model is a .pt2 archive: "
     "torch.export.save(torch.export.export(model.eval(), (example,)), 'model.pt2').",
 )
-for command in (run.run, sweep.sweep, compare.compare, train.train, spike.spike, show.show, show.check):
+commands = (run.run, estimate.estimate, sweep.sweep, compare.compare, train.train, spike.spike, show.show, show.check)
+for command in commands:
     app.command()(command)
 
 

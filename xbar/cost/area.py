@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from xbar.hardware import Chip, Level
-from xbar.program import LayerProgram, Program
+from xbar.hardware import Level
+from xbar.outline import Outline
 from xbar.result import HOST, UNUSED
 
 
-def cores_of(layer: LayerProgram) -> int:
-    """Cores that a layer occupies with all its replicas; no other layer uses them."""
-    return len({(b.tile, b.core) for b in layer.blocks}) * layer.n_replicas
-
-
-def shares(program: Program) -> dict[Level, dict[str, float]]:
-    """Fractions of the chip's hardware, {level: {layer: fraction}}; those of a level sum to 1.
+def shares(outline: Outline) -> dict[Level, dict[str, float]]:
+    """Fractions of the hardware of all chips, {level: {layer: fraction}}; those of a level sum to 1.
 
     Crossbars and cores belong to the layer that is in them. Layers share tiles, so the used tiles are split in
     proportion to their cores. Chip-level parts serve the whole network (HOST). The rest is UNUSED.
     """
-    chip: Chip = program.chip
-    n_tiles = chip.chip.tiles
+    chip = outline.chip
+    n_tiles = chip.chip.tiles * outline.n_chips
     n_cores = n_tiles * chip.tile.cores
-    cores = {layer.name: cores_of(layer) for layer in program.layers}
-    crossbars = {layer.name: len(layer.blocks) * layer.n_replicas for layer in program.layers}
-    tiles_per_core = program.n_tiles_used / sum(cores.values())
+    cores = {layer.name: layer.cores * layer.n_replicas for layer in outline.layers}
+    crossbars = {layer.name: len(layer.pieces) * layer.n_replicas for layer in outline.layers}
+    tiles_per_core = outline.n_tiles_used / sum(cores.values())
     found: dict[Level, dict[str, float]] = {
         "crossbar": {name: n / (n_cores * chip.core.crossbars) for name, n in crossbars.items()},
         "core": {name: n / n_cores for name, n in cores.items()},

@@ -6,65 +6,98 @@ from math import prod
 
 from xbar.cost.area import shares
 from xbar.cost.energy import dynamic_J, uncosted
-from xbar.cost.latency import LatencyModel, analytic_pipeline
+from xbar.cost.expected import expectations, expected_activity
+from xbar.cost.latency import analytic_pipeline
 from xbar.errors import DataError
 from xbar.hardware import Chip
-from xbar.program import Program, utilisation
+from xbar.outline import Outline, outline
+from xbar.program import Program
 from xbar.result import Activity, LedgerEntry, Report
+from xbar.timing import Cycles
 
+_ANALOG = {("crossbar", "array"), ("core", "dac"), ("core", "adc")}  # without a clock of their own
 DIGITAL_OPS = ("activation_ops", "pooling_ops", "digital_ops")
 
 
-def estimate(program: Program, activity: Activity, latency: LatencyModel = analytic_pipeline) -> Report:
+def estimate(program: Program | Outline, activity: Activity | None = None, cycles: Cycles | None = None) -> Report:
     """The bill for running `program` as `activity` counted it.
 
-    area: every part of the chip, on the account of the layer that occupies it. energy per inference: events * energy
-    per event, and leakage of the whole chip for as long as an inference takes in the full pipeline. `latency` gives the
-    time of each layer. `Report.notes` says what the figures leave out.
+    area: every part of the chip (of all chips), on the account of the layer that occupies it. energy per inference:
+    events * energy per event, leakage of all hardware for the time from one inference to the next in the full pipeline,
+    and what ungated clocks draw (`Chip.idle_clock_rel`). activity None: what inputs with half of their bits set cause
+    (`xbar.cost.expected`). cycles: what `xbar.cycles` found; without it, times are those of the crossbars alone
+    (`analytic_pipeline`). `Report.notes` says what the figures leave out or take for granted.
 
-    Raises DataError where the activity is of another program or of no inputs.
+    Raises DataError where the activity is of another program or of no inputs, or the cycles are of another network.
     """
-    names, counted = [layer.name for layer in program.layers], [layer.name for layer in activity.layers]
-    if names != counted:
-        raise DataError(f"activity: must be of this program's layers ({', '.join(names)}), got {', '.join(counted)}")
-    if activity.n_inputs < 1:
-        raise DataError(f"activity: must count at least one input, got {activity.n_inputs}; simulate some inputs")
-    chip = program.chip
-    timing = latency(program)
-    time_notes = (_time_note(activity),) if latency is analytic_pipeline else ()
-    unpriced = uncosted(program, activity)
-    by_layer, total = utilisation(program)
+    sketch = program if isinstance(program, Outline) else outline(program)
+    counted = expected_activity(sketch) if activity is None else activity
+    problems = []
+    names, found = [layer.name for layer in sketch.layers], [layer.name for layer in counted.layers]
+    if names != found:
+        problems.append(f"activity: must be of this program's layers ({', '.join(names)}), got {', '.join(found)}")
+    if counted.n_inputs < 1:
+        problems.append(f"activity: must count at least one input, got {counted.n_inputs}; simulate some inputs")
+    if cycles is not None and [spent.name for spent in cycles.layers] != names:
+        problems.append("cycles: must be of this program's layers; simulate its own")
+    if problems:
+        raise DataError(problems)
+    chip = sketch.chip
+    timing = analytic_pipeline(sketch)
+    period_s = max(t.total_s for t in timing) if cycles is None else cycles.period_s
+    unpriced = uncosted(sketch, counted)
+    by_layer, total = utilisation(sketch)
+    assumed = expectations(sketch) if activity is None else ()
+    time_notes = (_time_note(counted),) if cycles is None else cycles.notes
     return Report(
-        network=program.network.name,
+        network=sketch.network,
         chip=chip.name,
-        adc_source=_adc_source(program),
-        ledger=ledger(program, activity, max(t.total_s for t in timing)),
+        adc_source=_adc_source(sketch),
+        ledger=ledger(sketch, counted, period_s),
         timing=timing,
-        macs=sum(layer.vectors_per_input * layer.groups * prod(layer.shape) for layer in program.layers),
-        peak_power_W=chip.peak_power_W,
-        n_tiles_used=program.n_tiles_used,
-        n_tiles=chip.chip.tiles,
+        macs=sum(layer.vectors_per_input * layer.groups * prod(layer.shape) for layer in sketch.layers),
+        peak_power_W=chip.peak_power_W * sketch.n_chips,
+        n_tiles_used=sketch.n_tiles_used,
+        n_tiles=chip.chip.tiles * sketch.n_chips,
         utilisation=by_layer,
         utilisation_total=total,
         uncosted=unpriced,
-        notes=(*time_notes, *_leakage_notes(chip), *map(str, unpriced)),
+        notes=(*assumed, *time_notes, *_leakage_notes(chip), *map(str, unpriced)),
+        cycles=cycles,
     )
 
 
-def ledger(program: Program, activity: Activity, period_s: float) -> tuple[LedgerEntry, ...]:
-    """One entry for each kind of part and each layer that holds or uses it; leakage for `period_s` per inference."""
-    fractions = shares(program)
+def ledger(outline: Outline, activity: Activity, period_s: float) -> tuple[LedgerEntry, ...]:
+    """One entry for each kind of part and each layer that holds or uses it; leakage and clocks for `period_s`."""
+    fractions = shares(outline)
+    idle_rel = outline.chip.idle_clock_rel
     entries = []
-    for row in program.chip.ledger():
-        spent = dynamic_J(row, program, activity)
+    for row in outline.chip.ledger():
+        spent = dynamic_J(row, outline, activity)
         held = fractions[row.level]
+        digital = (row.level, row.part) not in _ANALOG
         for name in dict.fromkeys([*spent, *held]):
-            count = held.get(name, 0.0) * row.count_per_chip
+            count = held.get(name, 0.0) * row.count_per_chip * outline.n_chips
             area_m2, leakage_J = count * row.cost.area_m2, count * row.cost.leakage_W * period_s
-            energy_J = spent.get(name, 0.0)
-            if area_m2 or leakage_J or energy_J:
-                entries.append(LedgerEntry(name, row.level, row.part, area_m2, energy_J, leakage_J))
+            energy_J, clock_J = spent.get(name, 0.0), 0.0
+            if digital and idle_rel:
+                full_J = count * (row.cost.power_W - row.cost.leakage_W) * period_s
+                clock_J = idle_rel * max(0.0, full_J - energy_J)
+            if area_m2 or leakage_J or energy_J or clock_J:
+                entries.append(LedgerEntry(name, row.level, row.part, area_m2, energy_J, leakage_J, clock_J))
     return tuple(entries)
+
+
+def utilisation(outline: Outline) -> tuple[dict[str, float], float]:
+    """Cells that hold weights / cells of the crossbars that are occupied, by layer and over all layers and replicas.
+
+    Cells off the diagonal of a crossbar that groups share hold no weight. Unit columns count on neither side.
+    """
+    size = outline.chip.crossbar.rows * outline.chip.crossbar.cols
+    by_layer = {layer.name: layer.cells_used / (len(layer.pieces) * size) for layer in outline.layers}
+    used = sum(layer.cells_used * layer.n_replicas for layer in outline.layers)
+    occupied = sum(len(layer.pieces) * size * layer.n_replicas for layer in outline.layers)
+    return by_layer, used / occupied
 
 
 def _time_note(activity: Activity) -> str:
@@ -81,8 +114,8 @@ def _leakage_notes(chip: Chip) -> tuple[str, ...]:
     return (f"not in the energy: leakage, of which chip {chip.name} gives none; static energy is 0",)
 
 
-def _adc_source(program: Program) -> str:
-    adc, bits = program.chip.adc, program.chip.adc_bits
+def _adc_source(outline: Outline) -> str:
+    adc, bits = outline.chip.adc, outline.chip.adc_bits
     if bits is None:
         return f"{adc.kind}: {adc.source}"
     text = str(bits[0]) if len(set(bits)) == 1 else ", ".join(map(str, bits)) + " (slice 0 first)"

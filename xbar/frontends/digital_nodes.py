@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Literal
 
-import torch
 from torch.fx import Node
 
-from xbar.aten import Product, Unmappable, is_in_place, is_view, op_name
+from xbar.aten import Product, Unmappable, columns, is_in_place, is_view, op_name
 from xbar.frontends.node_names import unique_names
 from xbar.network import DigitalNode, MatrixLayer
 
@@ -52,8 +51,9 @@ def list_digital(
     names = unique_names([n for n in nodes if n not in kept], [layer.name for layer in layers])
     names |= {node: name for node, (name, _) in kept.items()}
     return tuple(
-        DigitalNode(names[n], op_name(n), _reason(n, kept), -(-_operations(n, sizes, kept) // n_inputs), _kind(n))
+        DigitalNode(names[n], n.name, op_name(n), _reason(n, kept), ops, _kind(n))
         for n in nodes
+        for ops in [-(-_operations(n, sizes, kept) // n_inputs)]
     )
 
 
@@ -120,9 +120,5 @@ def _kept_operations(product: Product | Unmappable, outputs: int, inputs: list[t
     if isinstance(product, Unmappable):
         # every activation meets the weights once along its last axis (recurrent, bilinear), or once per channel
         return 2 * (prod(inputs[0]) if inputs else outputs) * prod(weight[1:])
-    rows = prod(weight[1:]) if product.conv is not None else prod(weight) // max(1, _columns(product, weight))
+    rows = prod(weight[1:]) if product.conv is not None else prod(weight) // max(1, columns(product))
     return 2 * outputs * rows
-
-
-def _columns(product: Product, weight: tuple[int, ...]) -> int:
-    return int(product.weight(torch.empty(weight, device="meta")).shape[0])

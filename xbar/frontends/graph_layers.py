@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 
 from xbar.aten import Constants, Product, Unmappable, argument, find_product, is_in_place, is_view, op_name
+from xbar.dataflow import Dataflow
 from xbar.errors import ModelError
 from xbar.frontends.digital_nodes import list_digital
 from xbar.frontends.example_run import example_tensors, free_batch, observe_sizes
@@ -24,6 +25,7 @@ from xbar.frontends.node_names import name_products
 from xbar.frontends.random_nodes import random_problems
 from xbar.host import Host
 from xbar.network import MatrixLayer, Network
+from xbar.rows import dataflow
 
 Products = Mapping[Node, Product | Unmappable]
 
@@ -51,7 +53,8 @@ def build_network(
     _check_place(exported, name)
     inputs = example_tensors(exported, example, name)
     n, shape = inputs[0].shape[0], tuple(inputs[0].shape[1:])
-    bare = Host(Network(name, exported, (), (), (), shape, None))
+    nothing = Dataflow((), ())
+    bare = Host(Network(name, exported, (), (), (), shape, None, nothing))
     constants = bare.constants
     products = {node: p for node in bare.steps if (p := _product(node, constants)) is not None}
     names = name_products(products, constants)
@@ -70,9 +73,11 @@ def build_network(
     layers = _layers(found, bare.steps, sizes, n)
     bypass = tuple(node.name for f in found for node in f.bypass)
     fixed = free_batch(bare, inputs)
-    steps = Host(Network(name, exported, layers, bypass, (), shape, fixed)).steps
+    unlisted = Network(name, exported, layers, bypass, (), shape, fixed, nothing)
+    steps = Host(unlisted).steps
     listed = list_digital(steps, layers, bypass, sizes, {m: (names[m], products[m]) for m in kept}, n)
-    return Network(name, exported, layers, bypass, listed, shape, fixed)
+    network = replace(unlisted, digital=listed)
+    return replace(network, flow=dataflow(network))
 
 
 def _check_place(exported: ExportedProgram, name: str) -> None:
@@ -148,21 +153,22 @@ def _refuse(
 
 def _find(name: str, node: Node, product: Product, constants: Constants) -> _Found:
     value = constants.value(product.operand)
-    weight = product.weight(value).to(torch.float64)
+    weight = product.weight(value)
+    memory = (value.data_ptr(), weight.shape, weight.stride())
     bias = None
     if product.bias is not None:
         bias = constants.value(product.bias).to(torch.float64) * product.bias_factor
     bypass = _batch_norm_after(node, product, constants)
     if bypass:
-        weight, bias = _fold(bypass[0], weight, bias, constants)
+        weight, bias = _fold(bypass[0], weight.to(torch.float64), bias, constants)
     return _Found(
         name,
         node,
         product,
-        np.ascontiguousarray(weight.to(torch.float32).numpy()),
+        np.ascontiguousarray(weight.to(torch.float32, copy=True).numpy()),
         None if bias is None else np.ascontiguousarray(bias.to(torch.float32).numpy()),
         bypass,
-        (value.data_ptr(), product.weight(value).shape, product.weight(value).stride()),
+        memory,
     )
 
 
@@ -208,8 +214,9 @@ def _check_finite(found: Sequence[_Found], constants: Constants, name: str) -> N
     problems = []
     for f in found:
         for what, array in (("weights", f.weight), ("biases", f.bias)):
-            bad = 0 if array is None else int(np.count_nonzero(~np.isfinite(array)))
-            if bad:
+            # NaN and infinity show in the extremes, without a copy of large weights
+            if array is not None and array.size and not np.isfinite([array.min(), array.max()]).all():
+                bad = int(np.count_nonzero(~np.isfinite(array)))
                 problems.append(
                     f"{name}: layer {f.name}: {bad} of its {what} are NaN or infinite; train it again or load an "
                     "earlier checkpoint"

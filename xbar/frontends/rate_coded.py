@@ -12,8 +12,8 @@ from xbar.errors import ModelError
 from xbar.frontends.rate_graph import AffineMap, Cut, RateGraph
 from xbar.frontends.weight_levels import few_levels
 from xbar.network import Network
-from xbar.parts.base import Neuron
 from xbar.parts.neurons import N_TYPES, SUBTRACT, Neurons
+from xbar.parts.spiking import Neuron
 from xbar.spiking.chip import SpikingChip
 from xbar.spiking.network import INPUT, SpikingLayer, SpikingNetwork
 

@@ -1,4 +1,4 @@
-"""Inputs as pulses: bit packing, the number of active word lines, and what no ADC of a layer can clip.
+"""Inputs as pulses: bit packing, what word lines carry, and what no ADC of a layer can clip.
 
 Inputs are int32; signed ones are two's complement, so that bit `input_bits - 1` is the sign pulse. Each kernel has a
 plain numpy twin (`..._plain`) that a test compares.
@@ -6,6 +6,7 @@ plain numpy twin (`..._plain`) that a test compares.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from xbar.kernels.parallel import parallel_for, team
 
 _VECTORS_PER_TASK = 16
+_COUNT_TASKS = 64
+_COUNTED_AT_ONCE = 1 << 14  # vectors: the squared digits of one are below 2^17, and a sum of them has 32 bits
 
 
 @intrinsic
@@ -226,49 +229,54 @@ def keep_bits_plain(
         out[:, group, first:last] = x[:, group, first:last].astype(np.int32) & kept[pair][:, None]
 
 
-@njit(cache=True)
-def _read_task(task, flat, dac_bits, magnitude_mask, first_bits, sign_mask, out, counts):  # type: ignore[no-untyped-def]
-    share = -(-flat.shape[0] // counts.shape[0])
-    total = 0
-    for i in range(task * share, min(flat.shape[0], (task + 1) * share)):
-        value = np.uint32(np.int32(flat[i]))
-        magnitude = value & magnitude_mask
-        digits = magnitude
-        for shift in range(1, dac_bits):
-            digits |= magnitude >> np.uint32(shift)
-        total += _count_ones((digits & first_bits) | (value & sign_mask))  # type: ignore[call-arg]
-        out[i] = np.float32(flat[i])
-    counts[task] = total
+class LineDigits(NamedTuple):
+    """What each word line carried over all vectors and pulses, int64 [group, row].
+
+    active: digits that are not zero; squares: the sum of the squared digits.
+    """
+
+    active: NDArray[np.int64]
+    squares: NDArray[np.int64]
 
 
 @njit(cache=True)
-def _read_all(threads, flat, dac_bits, magnitude_mask, first_bits, sign_mask, out, counts):  # type: ignore[no-untyped-def]
-    arguments = (flat, dac_bits, magnitude_mask, first_bits, sign_mask, out, counts)
-    parallel_for(threads, _read_task, counts.shape[0], arguments)  # type: ignore[call-arg]
+def _count_task(task, flat, table, mask, share, counts):  # type: ignore[no-untyped-def]
+    sums = np.zeros(flat.shape[1], np.uint64)
+    for v in range(task * share, min(len(flat), (task + 1) * share)):
+        for line in range(len(sums)):
+            sums[line] += table[np.uint32(np.int32(flat[v, line])) & mask]
+    counts[task] = sums
 
 
-def read_inputs(
+@njit(cache=True)
+def _count_all(threads, flat, table, mask, share, counts):  # type: ignore[no-untyped-def]
+    parallel_for(threads, _count_task, len(counts), (flat, table, mask, share, counts))  # type: ignore[call-arg]
+
+
+def count_digits(
     x: NDArray[np.signedinteger | np.unsignedinteger], input_bits: int, signed: bool, dac_bits: int
-) -> tuple[NDArray[np.float32], int]:
-    """The inputs as float32, and the number of their non-zero digits: a word line is active once for each."""
-    table = digit_table(input_bits, signed, dac_bits)
-    magnitude = np.uint32((1 << (input_bits - signed)) - 1)
-    first_bits = np.uint32(sum(1 << int(bit) for bit, _, weight in table if weight > 0))
-    sign = np.uint32(signed << (input_bits - 1))
-    counts = np.zeros(64, np.int64)
-    out = np.empty(x.shape, np.float32)
-    _read_all(team(), x.reshape(-1), dac_bits, magnitude, first_bits, sign, out.reshape(-1), counts)
-    return out, int(counts.sum())
+) -> LineDigits:
+    """Digits of inputs [vector, group, row], counted by word line and added up squared, in one look-up each."""
+    codes = np.arange(1 << input_bits)  # what an input looks like as a word, two's complement
+    digits = [(codes >> bit) & ((1 << n_bits) - 1) for bit, n_bits, _ in digit_table(input_bits, signed, dac_bits)]
+    table = sum((((d > 0) << 32) + d**2).astype(np.uint64) for d in digits)  # both counts in one word
+    share = min(-(-len(x) // _COUNT_TASKS), _COUNTED_AT_ONCE) or 1
+    counts = np.empty((-(-len(x) // share), math.prod(x.shape[1:])), np.uint64)
+    _count_all(team(), x.reshape(len(x), counts.shape[1]), table, np.uint32(len(codes) - 1), share, counts)
+    active, squares = (counts >> 32).sum(axis=0), (counts & 0xFFFFFFFF).sum(axis=0)
+    return LineDigits(*(n.astype(np.int64).reshape(x.shape[1:]) for n in (active, squares)))
 
 
-def read_inputs_plain(
+def count_digits_plain(
     x: NDArray[np.signedinteger | np.unsignedinteger], input_bits: int, signed: bool, dac_bits: int
-) -> tuple[NDArray[np.float32], int]:
-    """`read_inputs` in numpy."""
-    table = digit_table(input_bits, signed, dac_bits)
-    values = x.astype(np.int64)
-    count = sum(int(np.count_nonzero((values >> bit) & ((1 << n_bits) - 1))) for bit, n_bits, _ in table)
-    return x.astype(np.float32), count
+) -> LineDigits:
+    """`count_digits` in numpy."""
+    active, squares = np.zeros((2, *x.shape[1:]), np.int64)
+    for bit, n_bits, _ in digit_table(input_bits, signed, dac_bits):
+        digit = (x.astype(np.int64) >> bit) & ((1 << n_bits) - 1)
+        active += np.count_nonzero(digit, axis=0)
+        squares += (digit**2).sum(axis=0)
+    return LineDigits(active, squares)
 
 
 @njit(cache=True)

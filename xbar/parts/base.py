@@ -7,16 +7,18 @@ class, `module:Class`. Classes are either abstract (here) or final (one per file
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from xbar.events import Event
-from xbar.parts.neurons import Neurons
+from xbar.parts.scale import Scale
+from xbar.parts.wiring import Wiring
+from xbar.parts.write_pulses import WritePulses
 from xbar.settings import Settings, problems
 from xbar.units import Count, Second
 
@@ -55,6 +57,10 @@ class Part(Settings, ABC):
             raise problems(cls.__name__, [(("kind",), f"{cls.__name__} is kind: {own}", data["kind"])])
         return {**data, "kind": own}
 
+    def changed(self, note: str, **settings: Any) -> Self:
+        """A copy with other `settings`, whose `source` ends with `note`: what was done to it, and by which law."""
+        return self.model_copy(update={**settings, "source": f"{self.source}; {note}" if self.source else note})
+
 
 Floats = NDArray[np.float64]
 
@@ -63,12 +69,22 @@ class Device(Part):
     """One ReRAM cell: it holds `cell_bits` bits of a weight as one of 2^cell_bits conductances.
 
     Level L of the 2^cell_bits wants the conductance g_min + L (g_max - g_min) / (2^cell_bits - 1), because column sums
-    are read on a linear scale; it gets the nearest state that the device has.
+    are read on a linear scale; it gets the nearest state that the device has. programming: how cells are written, where
+    somebody says.
     """
 
     folders: ClassVar[tuple[str, ...]] = ("device",)
 
     cell_bits: Annotated[int, Field(strict=True, ge=1, le=8)]
+    programming: WritePulses | None = None
+
+    @model_validator(mode="after")
+    def _pulses_have_an_energy(self) -> Device:
+        pulses = self.programming
+        if pulses is not None and pulses.voltage_V is not None and self.range_S is None:
+            rule = "needs the cell's conductances, which this kind does not have; give energy_J (of a pulse)"
+            raise problems(type(self).__name__, [(("programming", "voltage_V"), rule, pulses.voltage_V)])
+        return self
 
     @property
     @abstractmethod
@@ -95,6 +111,19 @@ class Device(Part):
         return self.range_S[0] / self.range_S[1] if self.range_S else 0.0
 
 
+class Wired(NamedTuple):
+    """What wires make of the cells of crossbars: conductances in S.
+
+    effective_S: the operator [..., row, col], column current / read voltage = sum_row drive * it. Without wire
+    resistance it is that of the cells. Where the circuit is not linear, the one with all word lines driven.
+    line_S: [..., row], the power that a word line takes from its driver / (drive * read voltage)^2 where all others are
+    driven alike; as much as they are below it flows in addition, from line to line.
+    """
+
+    effective_S: Floats
+    line_S: Floats
+
+
 class Circuit(ABC):
     """A crossbar whose wires have a resistance.
 
@@ -113,11 +142,12 @@ class Circuit(ABC):
         """Conductance of a cell at the read voltage over that at small voltages, which g_S holds; 1 if straight."""
 
     @abstractmethod
-    def effective_S(self, g_S: Floats) -> Floats:
-        """The operator [..., row, col] of g_S [..., row, col]: column current / read voltage = sum_row drive * it.
+    def wired(self, g_S: Floats) -> Wired:
+        """What the wires make of cells g_S [..., row, col]."""
 
-        Without wire resistance it is g_S. Where the circuit is not linear, the one with all word lines driven.
-        """
+    def effective_S(self, g_S: Floats) -> Floats:
+        """The operator [..., row, col] of g_S [..., row, col]; see `Wired`."""
+        return self.wired(g_S).effective_S
 
     @abstractmethod
     def currents_S(self, g_S: Floats, drive_rel: Floats) -> Floats:
@@ -139,7 +169,7 @@ class Array(Part):
     @property
     @abstractmethod
     def event(self) -> Event:
-        """What the energy of `cost` is paid for: a read of the whole array, or one word line that carries an input."""
+        """What the energy of `cost` is paid for: a read of the whole array, or of a single cell."""
 
     @abstractmethod
     def cost(self, device: Device) -> Cost:
@@ -164,6 +194,10 @@ class Dac(Part):
     @abstractmethod
     def cost(self, pulse_s: float) -> Cost:
         """Cost of one driver; energy per pulse of `pulse_s` seconds (event row_pulses)."""
+
+    @abstractmethod
+    def scaled(self, by: Scale) -> Self:
+        """The driver in another technology; its pulses last as long as before, since the array's read does."""
 
 
 def _read_bits(value: Any) -> int | tuple[int, ...]:
@@ -206,6 +240,10 @@ class Adc(Part):
     @abstractmethod
     def cost(self, bits: int | None) -> Cost:
         """Cost of one converter used at `bits`: energy and latency per conversion, power while it converts."""
+
+    @abstractmethod
+    def scaled(self, by: Scale) -> Self:
+        """The converter in another technology; at every resolution all of its cost follows `by`."""
 
 
 class FiniteAdc(Adc):
@@ -368,69 +406,45 @@ class Component(Part):
         """Energy in J of each event that the component answers; empty for one that only leaks."""
 
     @abstractmethod
+    def events_per_s(self, event: Event) -> float:
+        """How many of `event` one instance handles per second at full activity; 0 where it does not answer it."""
+
+    @abstractmethod
     def cost(self) -> Cost:
         """Cost of one instance; `energy_J` is that of its first event."""
 
+    @abstractmethod
+    def scaled(self, by: Scale) -> Self:
+        """The component in another technology; all of its cost follows `by`."""
+
 
 class Memory(Component):
-    """A buffer or register file of `capacity_bytes`, `word_bits` wide."""
+    """A buffer or register file of `capacity_bytes`, `word_bits` wide, with `ports` accesses at a time."""
 
     capacity_bytes: Count
     word_bits: Count
+    ports: Count = 1
 
 
 class Router(Component):
-    """A router with `ports` ports of `flit_bits` wires, clocked at its own rate; answers link_bits."""
+    """What joins the tiles of a chip: links that pass flits of `flit_bits`; answers link_bits."""
 
-    ports: Count
     flit_bits: Count
-
-
-@dataclass(frozen=True)
-class NeuronRule:
-    """From where to where a parameter of `Neurons` may go; power_of_two: its magnitude is 2^n - 1."""
-
-    name: str
-    low: int
-    high: int
-    power_of_two: bool = False
-
-    def broken(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Where values break the rule."""
-        wide = values.astype(np.int64)
-        outside = (wide < self.low) | (wide > self.high)
-        magnitude = np.abs(wide)
-        return outside | ((magnitude & (magnitude + 1)) != 0) if self.power_of_two else outside
-
-    def __str__(self) -> str:
-        kind = " and plus or minus (2^n - 1)" if self.power_of_two else ""
-        return f"must be from {self.low} to {self.high}{kind}"
-
-
-class Neuron(Part):
-    """What the neurons of a spiking core do in a tick, once the synapses have been added up."""
-
-    folders: ClassVar[tuple[str, ...]] = ("neuron",)
 
     @property
     @abstractmethod
-    def potential_range(self) -> tuple[int, int]:
-        """Smallest and largest membrane potential; sums saturate there."""
+    def link_bits_per_s(self) -> float:
+        """What one link passes in one direction."""
+
+    @property
+    @abstractmethod
+    def hop_time_s(self) -> float:
+        """Time of a flit over one link, its router included."""
 
     @abstractmethod
-    def rules(self) -> Iterator[NeuronRule]:
-        """What the parameters of neurons may be."""
+    def wiring(self, n_tiles: int) -> Wiring:
+        """The links that it makes between the tiles of a chip."""
 
     @abstractmethod
-    def update(
-        self,
-        neurons: Neurons,
-        potential: NDArray[np.int32],
-        added: NDArray[np.int32],
-        leak_rho: NDArray[np.int32],
-        noise_rho: NDArray[np.int32],
-    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Potentials and spikes after one tick, [..., neuron].
-
-        added: sum over the active axons' synapses. leak_rho, noise_rho: random, uniform in 0 .. 255.
-        """
+    def needed(self, n_tiles: int) -> tuple[float, str]:
+        """How many of it a chip of so many tiles has (a fraction where tiles are left over), and why, in words."""

@@ -7,6 +7,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from xbar.parts.base import Part
@@ -15,6 +16,7 @@ from xbar.settings import ByKind, problems
 P = TypeVar("P", bound=Part)
 
 
+@cache
 def kinds(family: type[Part]) -> dict[str, str]:
     """Names of a family's models and the modules that hold them, in alphabetical order."""
     found = {}

@@ -2,13 +2,17 @@
 
 One design point: `area`, `energy`, `adc_bits`, `saturation`. Noise: `conductances` of a layer's devices,
 `accuracy_band` over runs. Where errors come from: `error_shares`, `error_maps`. Sweeps: `pareto`, `sweep_bands`.
+The cycle model: `gantt` of a trace, `time_shares` of layers, `traffic_map` of links, `tile_map` of power;
+`save_estimate`.
 Wires: `node_voltages`, `branch_currents`, `effective_conductances` of one crossbar.
 Spiking cores: `raster` of spikes, `core_map` and `link_map` of a mesh, `spiking_energy`; `save_spikes`.
 """
 
 from xbar.plots.circuit import branch_currents, effective_conductances, node_voltages
+from xbar.plots.cycles import gantt, save_estimate, time_shares
 from xbar.plots.devices import conductances
 from xbar.plots.errors import error_maps, error_shares, saturation
+from xbar.plots.floor import tile_map, traffic_map
 from xbar.plots.report import adc_bits, area, energy, save_outcome
 from xbar.plots.spikes import core_map, link_map, raster, save_spikes, spiking_energy
 from xbar.plots.sweeps import accuracy_band, pareto, save_sweep, sweep_bands
@@ -24,14 +28,19 @@ __all__ = [
     "energy",
     "error_maps",
     "error_shares",
+    "gantt",
     "link_map",
     "node_voltages",
     "pareto",
     "raster",
     "saturation",
+    "save_estimate",
     "save_outcome",
     "save_spikes",
     "save_sweep",
     "spiking_energy",
     "sweep_bands",
+    "tile_map",
+    "time_shares",
+    "traffic_map",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -104,6 +104,26 @@ def quantize_weights(
     method = dynamic_fixed_point if precision.weights == "dynamic_fixed_point" else uniform
     scale = method.weight_scale(weight, precision.weight_bits, per_channel)
     return uniform.weight_integers(weight, scale, precision.weight_bits), scale, precision.weight_bits
+
+
+def integer_columns(
+    weight: NDArray[np.float32], precision: Precision, ranges: Iterable[tuple[int, int]]
+) -> Iterator[NDArray[np.int32]]:
+    """The integers of `quantize_weights` for some ranges of columns at a time, int32 [col, row].
+
+    So that a large layer takes hardly more memory than its weights (with `weights: one_level` it does).
+    """
+    per_channel, flat = precision.granularity == "channel", weight.reshape(len(weight), -1)
+    if precision.weights == "one_level":
+        integers, _, _ = quantize_weights(flat, precision)
+        yield from (integers[first:last] for first, last in ranges)
+        return
+    method = dynamic_fixed_point if precision.weights == "dynamic_fixed_point" else uniform
+    largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))[:, None]  # all that a step depends on
+    scale = method.weight_scale(largest, precision.weight_bits, per_channel)
+    for first, last in ranges:
+        own = scale[first:last] if per_channel else scale
+        yield uniform.weight_integers(flat[first:last], own, precision.weight_bits)
 
 
 def input_scale(full_range: float, precision: Precision, signed: bool) -> float:

@@ -20,11 +20,11 @@ from xbar.kernels.bit_serial import Columns, bit_serial, common_normals
 from xbar.kernels.convert import Converters, Reads, convert
 from xbar.kernels.digits import digit_rows
 from xbar.kernels.normal import normals
-from xbar.kernels.pulses import read_inputs
 from xbar.parts.base import Circuit, Floats
 from xbar.program import LayerProgram
 from xbar.sim.cells import Rows
 from xbar.sim.crossbar import Counts, Integers
+from xbar.sim.reads import Lines
 
 _SUMS = 1 << 20  # column sums held at a time
 _EXACT = float(1 << 24)  # whole numbers that float32 holds
@@ -99,7 +99,11 @@ class RowBlock:
 
 @dataclass(frozen=True, eq=False)
 class AnalogLayer:
-    """A layer whose cells were programmed once. gain: drift compensation; pulse_sigma: of every word line voltage."""
+    """A layer whose cells were programmed once.
+
+    gain: drift compensation; pulse_sigma: of every word line voltage; lines: conductances of the word lines, None where
+    the device has none.
+    """
 
     layer: LayerProgram
     digit: NDArray[np.int64]
@@ -107,6 +111,7 @@ class AnalogLayer:
     gain: float
     pulse_sigma: float
     keep_silent: bool
+    lines: Lines | None
 
 
 def multiply_analog(analog: AnalogLayer, x: Integers, first_vector: int) -> tuple[Tensor, Counts]:
@@ -116,7 +121,6 @@ def multiply_analog(analog: AnalogLayer, x: Integers, first_vector: int) -> tupl
     which its noise follows. Returns float64 [vector, group, col] and counts.
     """
     layer = analog.layer
-    _, digits = read_inputs(x, layer.input_bits, layer.input_signed, layer.dac_bits)
     total = np.zeros((*x.shape[:2], layer.cells.shape[3]))
     saturations = np.zeros(layer.n_slices + 1, np.int64)
     for block in analog.blocks:
@@ -127,7 +131,7 @@ def multiply_analog(analog: AnalogLayer, x: Integers, first_vector: int) -> tupl
         _convert(analog, block, inputs, first_vector, out, saturations)
         saturations[-1] += (saturations[-1] - units_before) * (block.unit_crossbars - 1)
         _add_outputs(analog, block, inputs, out, total[:, block.group])
-    counts = Counts(tuple(int(n) for n in saturations[:-1]), int(saturations[-1]), digits)
+    counts = Counts(tuple(int(n) for n in saturations[:-1]), int(saturations[-1]))
     return torch.from_numpy(total), counts
 
 

@@ -28,6 +28,7 @@ from xbar.sim.cells import (
 )
 from xbar.sim.converters import PERFECT, adc_errors, driver_gains, total_sigma
 from xbar.sim.prepare import Digitiser
+from xbar.sim.reads import real_lines, wired_lines
 
 
 def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Draw) -> AnalogLayer:
@@ -36,9 +37,12 @@ def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Dra
     cells = realise(layer, chip, noise, strips, draw)
     variance = read_variance(cells, noise)
     circuit, range_S = chip.crossbar.circuit(chip.device), chip.device.range_S
-    effective = cells
+    effective, lines = cells, None
     if circuit is not None and range_S is not None:
-        effective = wired(cells, strips, range_S[1], circuit)
+        effective, line_rel = wired(cells, strips, range_S[1], circuit)
+        lines = wired_lines((layer.groups, layer.cells.shape[2]), line_rel, strips)
+    elif range_S is not None:
+        lines = real_lines(cells, strips)
     gains = driver_gains(layer, noise, draw)
     blocks = []
     for first, last in zip(layer.row_edges, layer.row_edges[1:], strict=False):
@@ -59,6 +63,7 @@ def prepare_analog(layer: LayerProgram, chip: Chip, noise: NoiseModel, draw: Dra
         gain=1 / cells.decay,
         pulse_sigma=total_sigma([effect.sigma_rel for effect in noise.of_dacs.values()]),
         keep_silent=bool(noise.of_adcs),
+        lines=lines,
     )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xbar.hardware import Chip
 from xbar.noise import NoiseModel
-from xbar.parts.base import Cells, Circuit, Floats, When
+from xbar.parts.base import Cells, Circuit, Floats, When, Wired
 from xbar.program import Block, LayerProgram, formed
 from xbar.rng import generator
 
@@ -108,23 +108,29 @@ def realise(layer: LayerProgram, chip: Chip, noise: NoiseModel, strips: tuple[St
         decay = float(main.sum() / fresh) if fresh > 0 and main.any() else 1.0
     edges = np.cumsum(sizes)[:-1]
     unit = tuple(np.split(real(ones, "unit", noise.when), edges)) if layer.unit_coef is not None else ()
-    with_reference = chip.encoding.baseline_removal == "reference" and chip.device.low_rel > 0
-    reference = tuple(np.split(real(0 * ones, "reference", noise.when), edges)) if with_reference else ()
+    reference = tuple(np.split(real(0 * ones, "reference", noise.when), edges)) if has_reference(chip) else ()
     return RealCells(main, unit, reference, decay)
 
 
-def wired(cells: RealCells, strips: tuple[Strip, ...], g_max_S: float, circuit: Circuit) -> RealCells:
-    """Effective conductances: what wires with a resistance make of the cells."""
-    main = np.zeros_like(cells.main)
+def has_reference(chip: Chip) -> bool:
+    """Whether crossbars have a column of HRS cells, whose current is subtracted before the ADC."""
+    return chip.encoding.baseline_removal == "reference" and chip.device.low_rel > 0
+
+
+def wired(
+    cells: RealCells, strips: tuple[Strip, ...], g_max_S: float, circuit: Circuit
+) -> tuple[RealCells, tuple[Floats, ...]]:
+    """What wires with a resistance make of the cells: effective conductances, and `Wired.line_S` [strip] of [row]."""
+    main, line = np.zeros_like(cells.main), [np.zeros(0)] * len(strips)
     unit, reference = list(cells.unit), list(cells.reference)
     crossbars = [[(i, strips[i]) for i in members] for members in by_crossbar(strips)]
     arrays = [physical(cells, chosen) * (g_max_S / circuit.read_gain) for chosen in crossbars]
-    for chosen, effective in zip(crossbars, _effective(arrays, circuit), strict=True):
-        effective /= g_max_S
+    for chosen, (effective_S, line_S) in zip(crossbars, _wired(arrays, circuit), strict=True):
+        effective = effective_S / g_max_S
         row = col = 0
         for i, strip in chosen:
             n_rows, shape = strip.rows[1] - strip.rows[0], (strip.cols[1] - strip.cols[0], len(strip.planes))
-            here = effective[row : row + n_rows]
+            here, line[i] = effective[row : row + n_rows], line_S[row : row + n_rows] / g_max_S
             own = here[:, col : col + shape[0] * shape[1]].reshape(n_rows, *shape)
             for p, plane in enumerate(strip.planes):
                 main[plane, strip.group, slice(*strip.rows), slice(*strip.cols)] = own[:, :, p]
@@ -134,17 +140,17 @@ def wired(cells: RealCells, strips: tuple[Strip, ...], g_max_S: float, circuit: 
                     extra[i] = here[:, col]
                     col += 1
             row += n_rows
-    return RealCells(main, tuple(unit), tuple(reference), cells.decay)
+    return RealCells(main, tuple(unit), tuple(reference), cells.decay), tuple(line)
 
 
-def _effective(arrays: list[Floats], circuit: Circuit) -> list[Floats]:
-    """Effective conductances of crossbars, those of one size together."""
-    found: list[Floats] = [arrays[0]] * len(arrays)
+def _wired(arrays: list[Floats], circuit: Circuit) -> list[Wired]:
+    """What wires make of crossbars, those of one size together."""
+    found: dict[int, Wired] = {}
     for shape in dict.fromkeys(a.shape for a in arrays):
         members = [i for i, a in enumerate(arrays) if a.shape == shape]
-        for i, effective in zip(members, circuit.effective_S(np.stack([arrays[i] for i in members])), strict=True):
-            found[i] = effective
-    return found
+        together = circuit.wired(np.stack([arrays[i] for i in members]))
+        found |= {i: Wired(*one) for i, one in zip(members, zip(*together, strict=True), strict=True)}
+    return [found[i] for i in range(len(arrays))]
 
 
 def by_crossbar(strips: tuple[Strip, ...]) -> list[list[int]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from xbar.kernels.pulses import read_inputs
 from xbar.program import LayerProgram, crossbars_by_rows
 from xbar.sim.crossbar import Integers
 
@@ -25,14 +25,7 @@ def scatter(layer: LayerProgram, sums: Tensor) -> Tensor:
     return outputs
 
 
-def active_rows(layer: LayerProgram, x: Integers, digits: int) -> int:
-    """Word lines that carry a non-zero digit of x [vector, group, kept row], in all crossbars; digits: of all of x."""
-    crossbars = crossbars_by_rows(layer)
-    if (crossbars == crossbars[0, 0]).all():
-        return digits * int(crossbars[0, 0])
-    total = 0
-    for here, first, last in zip(crossbars, layer.row_edges, layer.row_edges[1:], strict=False):
-        for n in np.unique(here[here > 0]):
-            part = np.ascontiguousarray(x[:, here == n, first:last])
-            total += int(n) * read_inputs(part, layer.input_bits, layer.input_signed, layer.dac_bits)[1]
-    return total
+def active_rows(layer: LayerProgram, active: NDArray[np.int64]) -> int:
+    """Word lines that carried a digit, in all crossbars; active: digits that are not zero [group, kept row]."""
+    by_block = np.add.reduceat(active, layer.row_edges[:-1], axis=1)  # [group, row_block]
+    return int((by_block.T * crossbars_by_rows(layer)).sum())

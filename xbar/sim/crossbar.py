@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xbar.kernels.clip import clip_codes
-from xbar.kernels.pulses import Routes, keep_bits, pack_pulses, read_inputs, route_pulses, unit_codes
+from xbar.kernels.pulses import Routes, keep_bits, pack_pulses, route_pulses, unit_codes
 from xbar.kernels.tile import LANES
 from xbar.sim.prepare import PreparedLayer, RiskyBlocks
 
@@ -19,11 +19,10 @@ Integers = NDArray[np.signedinteger | np.unsignedinteger]
 
 @dataclass(frozen=True)
 class Counts:
-    """What depends on the values of the inputs: saturated conversions of all crossbars, and non-zero digits."""
+    """Saturated conversions of all crossbars: by slice, and of unit columns."""
 
-    saturations: tuple[int, ...]  # [slice]
+    saturations: tuple[int, ...]
     unit_saturations: int
-    digits: int
 
 
 def multiply(prepared: PreparedLayer, x: Integers) -> tuple[Tensor, Counts]:
@@ -38,12 +37,11 @@ def multiply(prepared: PreparedLayer, x: Integers) -> tuple[Tensor, Counts]:
     not change a bit.
     """
     layer = prepared.layer
-    values, digits = read_inputs(x, layer.input_bits, layer.input_signed, layer.dac_bits)
-    inputs = torch.from_numpy(values)
+    inputs = torch.from_numpy(x).float()
     routed = [_route(prepared, blocks, x) for blocks in prepared.blocks]
     total = _exact_part(prepared, routed, x, inputs)
     if not any(part.may_clip or part.blocks.unit_coef is not None for part in routed) and not prepared.slots:
-        return total, Counts((0,) * layer.n_slices, 0, digits)
+        return total, Counts((0,) * layer.n_slices, 0)
     total = total.double()
     width = -(-layer.cells.shape[3] // LANES) * LANES
     codes = np.zeros((*x.shape[:2], 1 + len(prepared.slots), width), np.int64)
@@ -53,7 +51,7 @@ def multiply(prepared: PreparedLayer, x: Integers) -> tuple[Tensor, Counts]:
         if part.may_clip or prepared.slots:
             arguments = (part.words, part.send, part.routes.active, prepared.digit, part.blocks.packed)
             saturations += clip_codes(*arguments, prepared.wide, codes)
-    counts = Counts(tuple(int(n) for n in saturations), unit_saturations, digits)
+    counts = Counts(tuple(int(n) for n in saturations), unit_saturations)
     return _merged(prepared, total, torch.from_numpy(codes)), counts
 
 

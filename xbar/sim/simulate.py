@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, overload
 
@@ -13,6 +14,7 @@ from torch.nn import functional
 
 from xbar.errors import DataError
 from xbar.host import Host, fold_back, vectors
+from xbar.kernels.pulses import count_digits
 from xbar.network import MatrixLayer
 from xbar.noise import NoiseModel, load_noise
 from xbar.program import LayerProgram, Program
@@ -24,6 +26,7 @@ from xbar.sim.cells import Draw
 from xbar.sim.compaction import active_rows, gather, scatter
 from xbar.sim.crossbar import Counts, Integers, multiply
 from xbar.sim.prepare import PreparedLayer, prepare
+from xbar.sim.reads import Lines, cell_reads, nominal_lines
 
 _BATCH_BYTES = 1 << 25  # of the largest layer's vectors and results: what a processor's cache can still help with
 _MAX_BATCH = 1024
@@ -145,8 +148,10 @@ class Simulator:
         self._analog: tuple[AnalogLayer, ...] = ()
         if physics is None:
             self._prepared = tuple(known.get(id(layer)) or prepare(layer) for layer in program.layers)
+            self._lines = tuple(nominal_lines(layer, program.chip) for layer in program.layers)
         else:
             self._analog = tuple(prepare_analog(layer, program.chip, physics, draw) for layer in program.layers)
+            self._lines = tuple(analog.lines for analog in self._analog)
 
     def replaced(self, program: Program) -> Simulator:
         """For a program of the same network with ideal cells: the same layers are not prepared again."""
@@ -159,7 +164,7 @@ class Simulator:
         progress: Progress = lambda done, total: None,
     ) -> SimResult:
         """As `simulate`."""
-        return walk(self.program, self._host, inputs, self._multiply, batch_size, progress)
+        return walk(self.program, self._host, inputs, self._multiply, batch_size, progress, self._lines)
 
     def _multiply(self, index: int, x: Integers, first_vector: int) -> tuple[Tensor, Counts]:
         if self._analog:
@@ -174,8 +179,12 @@ def walk(
     multiply: Multiply,
     batch_size: int | None = None,
     progress: Progress = lambda done, total: None,
+    lines: Sequence[Lines | None] = (),
 ) -> SimResult:
-    """Run the network batch by batch with `multiply` in place of its matrix layers, and add up the counts."""
+    """Run the network batch by batch with `multiply` in place of its matrix layers, and add up the counts.
+
+    lines: conductances of the word lines of each layer; without them, reads of cells are not counted.
+    """
     tensors = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     total = len(tensors[0]) if tensors and isinstance(tensors[0], Tensor) and tensors[0].dim() else 0
     fixed = program.network.fixed_batch
@@ -183,7 +192,7 @@ def walk(
     outputs, activity = [], None
     for start in range(0, max(total, 1), size):
         part = [t[start : start + size] for t in tensors] if total else tensors  # the host explains what is wrong
-        tally = _Tally(program, multiply, start, len(part[0]) / fixed if fixed and total else 1.0)
+        tally = _Tally(program, multiply, start, len(part[0]) / fixed if fixed and total else 1.0, lines)
         outputs.append(host.run(part, tally.compute))
         done = tally.activity(len(part[0]))
         activity = done if activity is None else activity + done
@@ -208,20 +217,24 @@ class _LayerTally:
     vectors: int = 0
     unit_saturations: int = 0
     active_rows: int = 0
+    cell_reads: Fraction = Fraction(0)
     clipped: int = 0
 
 
 class _Tally:
     """Computes the matrix layers of one batch and counts.
 
-    first_input: inputs that came before. share: the part of the batch that is not filling.
+    first_input: inputs that came before. share: the part of the batch that is not filling. lines: see `walk`.
     """
 
-    def __init__(self, program: Program, multiply: Multiply, first_input: int, share: float) -> None:
+    def __init__(
+        self, program: Program, multiply: Multiply, first_input: int, share: float, lines: Sequence[Lines | None]
+    ) -> None:
         self._program = program
         self._multiply = multiply
         self._first_input = first_input
         self._share = share
+        self._lines = lines or [None] * len(program.layers)
         self._layers = [_LayerTally((0,) * layer.n_slices) for layer in program.layers]
 
     def compute(self, index: int, _layer: MatrixLayer, x: Tensor) -> Tensor:
@@ -236,7 +249,9 @@ class _Tally:
         sums, counts = self._multiply(index, kept, first)
         tally.vectors += len(rows)
         tally.clipped += clipped
-        tally.active_rows += active_rows(layer, kept, counts.digits)
+        digits = count_digits(kept, layer.input_bits, layer.input_signed, layer.dac_bits)
+        tally.active_rows += active_rows(layer, digits.active)
+        tally.cell_reads += cell_reads(layer, self._lines[index], digits.squares)
         tally.unit_saturations += counts.unit_saturations
         tally.saturations = tuple(a + b for a, b in zip(tally.saturations, counts.saturations, strict=True))
         outputs = dequantize(scatter(layer, sums), layer.input_scale, layer.weight_scale, layer.bias)
@@ -265,6 +280,7 @@ def _layer_activity(layer: LayerProgram, tally: _LayerTally, n_inputs: int) -> L
         array_reads=n * per_vector.array_reads,
         row_pulses=n * per_vector.row_pulses,
         active_rows=tally.active_rows,
+        cell_reads=tally.cell_reads,
         conversions=tuple(n * c for c in per_vector.conversions),
         saturations=tally.saturations,
         unit_conversions=n * per_vector.unit_conversions,

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from xbar.errors import CapacityError
-from xbar.parts.base import Neuron
 from xbar.parts.neurons import N_TYPES, Neurons
+from xbar.parts.spiking import Neuron
 from xbar.spiking.bits import n_words, unpacked
 from xbar.spiking.program import NOWHERE, OUTPUT, SpikingProgram
 

@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 from xbar.config import validate
 from xbar.errors import ConfigError
 from xbar.hardware import chip_document, is_spiking, list_spiking_chips
-from xbar.parts.base import Neuron
 from xbar.parts.kinds import by_kind
+from xbar.parts.spiking import Neuron
 from xbar.settings import Settings, problems
 from xbar.units import Count, Joule, Metre, Second, SquareMetre, Volt, Watt
 

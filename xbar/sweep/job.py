@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import torch
 import mapping
 from xbar import datasets
 from xbar.cost import estimate
+from xbar.cost.cycles import cycles
 from xbar.datasets import Labelled
-from xbar.errors import ConfigError, DataError, ModelError
+from xbar.errors import CapacityError, ConfigError, DataError, ModelError
 from xbar.frontends.torch_module import from_torch
 from xbar.hardware import Chip, chip_document, load_chip
 from xbar.host import run as run_host
@@ -22,7 +23,7 @@ from xbar.network import Network
 from xbar.noise import NoiseModel
 from xbar.program import Program
 from xbar.quantization import integer_forward, quantize
-from xbar.result import SimResult
+from xbar.result import Activity, Report, SimResult
 from xbar.sim import adc_resolution, calibrate_adc, simulate
 from xbar.sim.error_sources import error_sources
 from xbar.sim.simulate import Simulator, physics_of
@@ -92,7 +93,7 @@ def run(job: Job, stage: Stage = lambda name: None) -> Outcome:
     test = test if job.n_inputs is None else test.first(job.n_inputs)
     train = _normalised(datasets.load(job.data, "train").first(job.n_calibration), job)
     stage("tracing the model")
-    network = _network(job.model, _stamp(Path(job.model)), job.digital)
+    network = traced(job.model, job.digital)
     return evaluate(
         network,
         chip,
@@ -153,11 +154,12 @@ def evaluate(
     if n_errors is not None:
         told = _told(stage, "finding where errors come from:", "inputs")
         errors = error_sources(program, inputs[:n_errors], seed=seed, progress=told)
+    stage("simulating cycles")
     return Outcome(
         program=program,
         seed=seed,
         results=results,
-        report=estimate(program, total_activity(results)),
+        report=_report(program, total_activity(results)),
         n_inputs=len(test),
         accuracy_float=accuracy_float,
         accuracy_quantized=accuracy_quantized,
@@ -167,6 +169,15 @@ def evaluate(
         adc=adc,
         errors=errors,
     )
+
+
+def _report(program: Program, activity: Activity) -> Report:
+    """The bill with the cycle model's times; with those of the crossbars alone, and the reason, where it cannot run."""
+    try:
+        return estimate(program, activity, cycles(program))
+    except CapacityError as error:
+        report = estimate(program, activity)
+        return replace(report, notes=(*report.notes, *(f"no cycle model: {problem}" for problem in error.problems)))
 
 
 def _check_runs(chip: Chip, n_runs: int, seed: int, same_chip: bool) -> None:
@@ -219,12 +230,17 @@ def _told(stage: Stage, doing: str, what: str) -> Callable[[int, int], None]:
     return lambda done, total: stage(f"{doing} {done:,} of {total:,} {what}")
 
 
+def traced(model: str, digital: tuple[str, ...] = ()) -> Network:
+    """The network of a `.pt2` archive, or of the demo; traced once, as long as the file stays as it is."""
+    return _traced(model, _stamp(Path(model)), digital)
+
+
 def _stamp(file: Path) -> tuple[int, int] | None:
     return (file.stat().st_mtime_ns, file.stat().st_size) if file.is_file() else None
 
 
-@lru_cache(maxsize=2)  # a sweep's worker traces its model once, as long as the file stays as it is
-def _network(model: str, stamp: tuple[int, int] | None, digital: tuple[str, ...]) -> Network:
+@lru_cache(maxsize=2)
+def _traced(model: str, stamp: tuple[int, int] | None, digital: tuple[str, ...]) -> Network:
     if model == "demo":
         from xbar.demo.models import digits_cnn
 

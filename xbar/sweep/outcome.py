@@ -108,7 +108,7 @@ class Outcome:
             "report": self.report.to_dict(),
             "activity": {
                 "n_inputs": activity.n_inputs,
-                "layers": [asdict(layer) for layer in activity.layers],
+                "layers": [layer.to_dict() for layer in activity.layers],
                 "host": dict(activity.host),
             },
             "digital": [asdict(node) for node in self.program.network.digital],

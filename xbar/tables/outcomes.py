@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -12,14 +12,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from xbar.result import UNUSED
+from xbar.tables.bills import bills, energies, notes
+from xbar.tables.cycles import cycle_tables
 from xbar.tables.errors import ErrorTable
 from xbar.tables.look import RIGHT, narrow_table, title
 from xbar.units import duration, si
 
 if TYPE_CHECKING:
     from xbar.network import Network
-    from xbar.result import Report
     from xbar.sim import AdcResolution
     from xbar.sweep.outcome import Outcome
 
@@ -34,6 +34,8 @@ def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
     yield Panel(_headline(outcome), title=f"[bold]{escape(report.network)} on {escape(chip.name)}", title_align="left")
     yield title("layers on crossbars")
     yield _layers(outcome)
+    if report.cycles is not None:
+        yield from cycle_tables(report.cycles)
     if outcome.adc is not None:
         of = "" if outcome.accuracy_ideal_cells is None else " of ideal cells"
         yield title(
@@ -43,13 +45,9 @@ def _outcome(outcome: Outcome) -> Iterator[RenderableType]:
         yield Text(outcome.adc.summary(), style="dim")
     if outcome.errors is not None:
         yield ErrorTable(outcome.errors)
-    yield title("area and energy per inference by part, by layer and by level; each sums to the same total")
-    for key in ("part", "layer", "level"):
-        yield _bill(report, key)
+    yield from bills(report)
     yield from _digital(outcome.program.network)
-    yield title("what this report leaves out")
-    for note in report.notes:
-        yield Text(f" {note}", style="yellow")
+    yield from notes(report.notes)
 
 
 def _headline(outcome: Outcome) -> RenderableType:
@@ -71,13 +69,15 @@ def _headline(outcome: Outcome) -> RenderableType:
             f"{si(report.used_area_m2, 'm2')} used of {si(report.area_m2, 'm2')}   "
             f"{report.n_tiles_used} of {report.n_tiles} tiles",
         ),
-        ("energy", f"{si(report.energy_J, 'J')} per inference = {_energies(report)}"),
+        ("energy", f"{si(report.energy_J, 'J')} per inference = {energies(report)}"),
         (
             "power",
             f"{si(report.power_W, 'W')} average   {si(report.peak_power_W, 'W')} with every part of the chip busy",
         ),
-        ("latency", f"{si(report.latency_s, 's')}   bottleneck: {escape(report.bottleneck)}"),
-        ("throughput", f"{report.throughput_per_s:,.0f} inferences/s"),
+        ("latency", f"{si(report.latency_s, 's')} of the first inference"),
+        ("throughput", f"{report.throughput_per_s:,.4g} inferences/s"),
+        ("bottleneck", escape(report.bottleneck)),
+        ("energy x delay", si(report.energy_delay_Js, "J·s")),
         (
             "efficiency",
             "   ".join(f"{v:.4g} {u}" for v, u in ((per_W, "TOPS/W"), (per_mm2, "TOPS/mm² used")) if v is not None),
@@ -160,37 +160,6 @@ def _adc(adc: AdcResolution) -> Table:
             cells[int(row["slice"])] = text + f"→[bold]{row['smallest_bits']}[/]"
         table.add_row(escape(str(name)), *cells)
     return table
-
-
-def _bill(report: Report, key: Literal["part", "layer", "level"]) -> Table:
-    table = narrow_table(show_footer=True)
-    table.add_column(key, footer="total")
-    table.add_column("area", footer=si(report.area_m2, "m2"), justify=RIGHT)
-    table.add_column("", footer="100.0%", justify=RIGHT)
-    table.add_column("energy", footer=si(report.energy_J, "J"), justify=RIGHT)
-    table.add_column("", footer="100.0%", justify=RIGHT)
-    for name, cost in sorted(report.by(key).items(), key=lambda item: -item[1].energy_J):
-        table.add_row(
-            escape(name),
-            si(cost.area_m2, "m2"),
-            f"{_share(cost.area_m2, report.area_m2):.1%}",
-            si(cost.energy_J, "J"),
-            f"{_share(cost.energy_J, report.energy_J):.1%}",
-        )
-    return table
-
-
-def _energies(report: Report) -> str:
-    """Dynamic energy and leakage; the whole chip leaks, idle tiles too."""
-    costs = report.by("layer")
-    leakage_J = sum(cost.leakage_J for cost in costs.values())
-    idle = costs.get(UNUSED)
-    text = f"{si(sum(cost.dynamic_J for cost in costs.values()), 'J')} dynamic + {si(leakage_J, 'J')} leakage"
-    return text + (f" ({si(idle.leakage_J, 'J')} of idle hardware)" if idle is not None and idle.leakage_J > 0 else "")
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else 0.0
 
 
 def _digital(network: Network) -> Iterator[RenderableType]:

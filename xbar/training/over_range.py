@@ -27,7 +27,7 @@ def over_range(program: Program, inputs: Tensor) -> tuple[float, Tensor]:
     weight straight-through: its sign / 2^(cell_bits k), and 0 for an empty cell, as for bit-slice L1.
     """
     (layer,) = program.layers
-    excess, nothing = _Excess(layer), Counts((0,) * layer.n_slices, 0, 0)
+    excess, nothing = _Excess(layer), Counts((0,) * layer.n_slices, 0)
 
     def look(index: int, x: Integers, first_vector: int) -> tuple[Tensor, Counts]:
         excess.add(x)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, final
+from typing import Literal, Self, final
 
 from xbar.parts.base import Adc, Cost
+from xbar.parts.scale import Scale
 
 
 @final
@@ -23,3 +24,7 @@ class IdealAdc(Adc):
     def cost(self, bits: int | None) -> Cost:
         """Nothing."""
         return Cost(0.0, 0.0, 0.0)
+
+    def scaled(self, by: Scale) -> Self:
+        """Itself: nothing to scale."""
+        return self

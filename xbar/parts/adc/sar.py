@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Self, final
 
 from pydantic import Field, field_validator
 
 from xbar.parts.base import Cost, FiniteAdc
+from xbar.parts.scale import Scale
 from xbar.settings import Settings
 from xbar.units import BitWidth, Hertz, SquareMetre, Watt
 
@@ -32,7 +33,7 @@ class SarAdc(FiniteAdc):
     Source: Saberi et al., TCAS-I 2011, as used by Zhang et al., arXiv 1909.08496, who print a saving of 28.4x in
     "energy", 8x in time and 2x in area from 8 to 1 bit, and 14.2x, 2.67x, 2x from 8 to 3 bits. Their 28.4 is the
     ratio of 2^N / (N + 1), which is the *power*. The energy of a conversion, power * time, falls by both: 28.4 * 8 =
-    228x. Reports pay that energy per conversion, and `source` ends with the law, so that they say so; `power_W` and
+    228x. Reports pay that energy per conversion, and `source` names the law, so that they say so; `power_W` and
     `time_s` have the published ratios. Below 3 bits the area stays at one half; above 8 bits it doubles with each bit,
     as a binary capacitor array does (our assumption: the paper stops at 8).
     """
@@ -42,7 +43,7 @@ class SarAdc(FiniteAdc):
     @field_validator("source")
     @classmethod
     def _names_the_law(cls, source: str) -> str:
-        return source if source.endswith(_LAW) else f"{source}; {_LAW}"
+        return source if _LAW in source else f"{source}; {_LAW}"
 
     def power_W(self, bits: int) -> float:
         """Power while converting at `bits`: that of the reference times the ratio of 2^N / (N + 1)."""
@@ -66,6 +67,17 @@ class SarAdc(FiniteAdc):
             raise ValueError("must be a whole number from 1 to 16")
         power_W, time_s = self.power_W(bits), self.time_s(bits)
         return Cost(self.area_m2(bits), power_W, power_W * time_s, time_s)
+
+    def scaled(self, by: Scale) -> Self:
+        """The converter in another technology: its reference point is scaled, the law of other bits stays."""
+        reference = self.reference.model_copy(
+            update={
+                "power_W": self.reference.power_W * by.energy_rel / by.time_rel,
+                "area_m2": self.reference.area_m2 * by.area_rel,
+                "rate_Hz": self.reference.rate_Hz / by.time_rel,
+            }
+        )
+        return self.changed(by.note, reference=reference)
 
 
 def _relative_area(bits: int) -> float:

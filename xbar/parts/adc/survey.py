@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, final
+from typing import Self, final
+
+from pydantic import field_validator
 
 from xbar.parts.base import Cost, FiniteAdc
+from xbar.parts.scale import Scale
 from xbar.units import Hertz, Metre
+
+LAW = "ADC survey law, Andrulis et al., arXiv 2404.06553"
+_E_OF_NODE, _A_OF_NODE, _A_OF_E = 1.880037, 0.9932795, 0.2991243  # powers of the node and of the energy
 
 
 @final
@@ -24,9 +30,14 @@ class SurveyAdc(FiniteAdc):
 
     rate_Hz: Hertz
     technology_m: Metre
-    source: Literal["ADC survey law, Andrulis et al., arXiv 2404.06553"] = (
-        "ADC survey law, Andrulis et al., arXiv 2404.06553"
-    )
+    source: str = LAW
+
+    @field_validator("source")
+    @classmethod
+    def _names_the_law(cls, source: str) -> str:
+        if not source.startswith(LAW):
+            raise ValueError(f"must begin with '{LAW}', which gives all figures; leave it out")
+        return source
 
     def cost(self, bits: int | None) -> Cost:
         """Cost at `bits` effective bits; one conversion per period of `rate_Hz`."""
@@ -35,8 +46,19 @@ class SurveyAdc(FiniteAdc):
         ln_f, ln_t = math.log(self.rate_Hz), math.log(self.technology_m * 1e9)
         fom_dB = min(213.7807 - 2.87190 * ln_f, 128.3068 + 3.22051 * math.ceil(bits))
         sndr_dB = 20 * math.log10(2) * bits + 10 * math.log10(1.5)
-        scale = math.exp(26.04962 + 1.880037 * ln_t - 2.829126 * math.log(bits) - 1.470202)
+        scale = math.exp(26.04962 + _E_OF_NODE * ln_t - 2.829126 * math.log(bits) - 1.470202)
         energy_pJ = scale / (2 * 10 ** ((fom_dB - sndr_dB) / 10))
-        area_um2 = math.exp(1.346192 + 0.9932795 * ln_t + 0.1807154 * ln_f + 0.2991243 * math.log(energy_pJ))
+        area_um2 = math.exp(1.346192 + _A_OF_NODE * ln_t + 0.1807154 * ln_f + _A_OF_E * math.log(energy_pJ))
         energy_J = energy_pJ * 1e-12
         return Cost(area_um2 * 1e-12, energy_J * self.rate_Hz, energy_J, 1 / self.rate_Hz)
+
+    def scaled(self, by: Scale) -> Self:
+        """The converter that the law gives for a node that moved as `by` does; the law has its own factors."""
+        at_m = by.to_m if self.technology_m == by.from_m else self.technology_m * by.to_m / by.from_m
+        return self.changed(by.note, technology_m=at_m)
+
+
+def node_factors(from_m: float, to_m: float) -> tuple[float, float]:
+    """What the law multiplies energy and area with from node to node: the same at all bits and rates."""
+    energy_rel = (to_m / from_m) ** _E_OF_NODE
+    return energy_rel, (to_m / from_m) ** _A_OF_NODE * energy_rel**_A_OF_E

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Self, final
 
 from pydantic import Field, model_validator
 
 from xbar.parts.base import Cost, FiniteAdc
+from xbar.parts.scale import Scale
 from xbar.settings import Settings, problems
 from xbar.units import BitWidth, Joule, Second, SquareMetre
 
@@ -19,6 +20,11 @@ class AdcPoint(Settings):
     energy_J: Joule
     area_m2: SquareMetre
     time_s: Second
+
+    def scaled(self, by: Scale) -> Self:
+        """The point in another technology."""
+        cost = {"energy_J": self.energy_J * by.energy_rel, "area_m2": self.area_m2 * by.area_rel}
+        return self.model_copy(update={**cost, "time_s": self.time_s * by.time_rel})
 
 
 @final
@@ -41,3 +47,7 @@ class TableAdc(FiniteAdc):
                 return Cost(point.area_m2, point.energy_J / point.time_s, point.energy_J, point.time_s)
         known = ", ".join(str(point.bits) for point in self.points)
         raise ValueError(f"must be one of the published points ({known}); kind: sar or survey covers other resolutions")
+
+    def scaled(self, by: Scale) -> Self:
+        """The converter in another technology: every published point is scaled."""
+        return self.changed(by.note, points=tuple(point.scaled(by) for point in self.points))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Self, final
 
 from pydantic import model_validator
 
 from xbar.parts.base import Cost, Dac
+from xbar.parts.scale import Scale
 from xbar.settings import problems
 from xbar.units import Joule, SquareMetre, Watt
 
@@ -35,3 +36,12 @@ class ScaledDac(Dac):
         factor = 2.0 ** (self.bits - 1)
         power_W = self.power_W if self.power_W is not None else (self.energy_J or 0.0) / pulse_s
         return Cost(self.area_m2 * factor, power_W * factor, power_W * factor * pulse_s)
+
+    def scaled(self, by: Scale) -> Self:
+        """The driver in another technology: a pulse of the same length costs `by.energy_rel` times as much."""
+        return self.changed(
+            by.note,
+            area_m2=self.area_m2 * by.area_rel,
+            power_W=None if self.power_W is None else self.power_W * by.energy_rel,
+            energy_J=None if self.energy_J is None else self.energy_J * by.energy_rel,
+        )

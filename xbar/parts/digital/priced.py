@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, final
+from typing import Annotated, Any, Self, final
 
 from pydantic import BeforeValidator, model_validator
 
 from xbar.events import Event
 from xbar.parts.base import Component, Cost
+from xbar.parts.price import as_events, price, price_problems
+from xbar.parts.scale import Scale
 from xbar.settings import problems
 from xbar.units import Hertz, Joule, SquareMetre, Watt
-
-
-def _as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 @final
@@ -27,7 +25,7 @@ class PricedComponent(Component):
     """
 
     area_m2: SquareMetre
-    event: Annotated[tuple[Event, ...], BeforeValidator(_as_list)] = ()
+    event: Annotated[tuple[Event, ...], BeforeValidator(as_events)] = ()
     power_W: Watt | None = None
     energy_J: Joule | None = None
     rate_Hz: Hertz | None = None
@@ -42,16 +40,10 @@ class PricedComponent(Component):
                     rule = "has no effect without event; name the event, or give leakage_W for what always draws"
                     found.append(((name,), rule, getattr(self, name)))
         else:
-            if (self.power_W is None) == (self.energy_J is None):
-                rule = "give either power_W (at full activity) or energy_J (per event), not both and not neither"
-                found.append((("power_W",), rule, self.power_W))
+            found += price_problems(self.power_W, self.energy_J, self.leakage_W, self.event)
             if self.rate_Hz is None:
                 rule = "is needed with event: events per second of one instance at full activity"
                 found.append((("rate_Hz",), rule, None))
-            if self.power_W is not None and self.leakage_W > self.power_W:
-                found.append((("leakage_W",), "must not exceed power_W, which includes it", self.leakage_W))
-        if len(set(self.event)) < len(self.event):
-            found.append((("event",), "must list each event once", list(self.event)))
         if found:
             raise problems("PricedComponent", found)
         return self
@@ -60,13 +52,23 @@ class PricedComponent(Component):
         """The same energy in J for each event."""
         return tuple((event, self.cost().energy_J) for event in self.event)
 
+    def events_per_s(self, event: Event) -> float:
+        """`rate_Hz`, where it answers the event."""
+        return self.rate_Hz if self.rate_Hz is not None and event in self.event else 0.0
+
     def cost(self) -> Cost:
         """Cost of one instance."""
         if self.rate_Hz is None:
             return Cost(self.area_m2, self.leakage_W, 0.0, leakage_W=self.leakage_W)
-        if self.power_W is not None:
-            energy_J, power_W = (self.power_W - self.leakage_W) / self.rate_Hz, self.power_W
-        else:
-            energy_J = self.energy_J or 0.0
-            power_W = energy_J * self.rate_Hz + self.leakage_W
-        return Cost(self.area_m2, power_W, energy_J, 1 / self.rate_Hz, self.leakage_W)
+        return price(self.area_m2, self.rate_Hz, self.power_W, self.energy_J, self.leakage_W, 1 / self.rate_Hz)
+
+    def scaled(self, by: Scale) -> Self:
+        """The component in another technology."""
+        return self.changed(
+            by.note,
+            area_m2=self.area_m2 * by.area_rel,
+            power_W=None if self.power_W is None else by.power_W(self.power_W, self.leakage_W),
+            energy_J=None if self.energy_J is None else self.energy_J * by.energy_rel,
+            rate_Hz=None if self.rate_Hz is None else self.rate_Hz / by.time_rel,
+            leakage_W=self.leakage_W * by.leakage_rel,
+        )

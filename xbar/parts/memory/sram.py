@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Annotated, Self, final
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from xbar.events import Event
 from xbar.parts.base import Cost, Memory
+from xbar.parts.scale import Scale
 from xbar.settings import problems
 from xbar.units import Hertz
 
@@ -24,17 +25,21 @@ _POINTS = {
 
 @final
 class SramMemory(Memory):
-    """An SRAM at 32 nm of one of the sizes that CACTI was run for; energy per bit = energy per access / word_bits.
+    """An SRAM of one of the sizes that CACTI was run for at 32 nm; energy per bit = energy per access / word_bits.
 
     read_event and write_event count bits (a row pulse of a 1-bit DAC reads one bit). clock_Hz: words per second at full
-    activity. Sizes (bytes x bits): 256 x 64, 2048 x 64, 2048 x 256, 8192 x 64, 65536 x 256, 262144 x 64. Leakage is not
-    in the table and counts as nothing. Source: CACTI (Muralimanohar et al., MICRO 2007) at 32 nm.
+    activity, over its one port. Sizes (bytes x bits): 256 x 64, 2048 x 64, 2048 x 256, 8192 x 64, 65536 x 256, 262144 x
+    64. Leakage is not in the table and counts as nothing. area_rel and energy_rel: what the table's figures are
+    multiplied with, for a memory of another technology. Source: CACTI (Muralimanohar et al., MICRO 2007) at 32 nm.
     """
 
     source: str = "CACTI at 32 nm (Muralimanohar et al., MICRO 2007)"
+    ports: Annotated[int, Field(strict=True, ge=1, le=1)] = 1
     clock_Hz: Hertz
     read_event: Event = "buffer_read_bits"
     write_event: Event = "buffer_write_bits"
+    area_rel: float = Field(1.0, gt=0)
+    energy_rel: float = Field(1.0, gt=0)
 
     @model_validator(mode="after")
     def _known(self) -> SramMemory:
@@ -46,14 +51,29 @@ class SramMemory(Memory):
 
     def energies(self) -> tuple[tuple[Event, float], ...]:
         """Energy in J of one bit read and of one bit written."""
-        read_pJ, write_pJ, _ = _POINTS[self.capacity_bytes, self.word_bits]
-        return (
-            (self.read_event, read_pJ * 1e-12 / self.word_bits),
-            (self.write_event, write_pJ * 1e-12 / self.word_bits),
-        )
+        read_J, write_J, _ = self._point()
+        return (self.read_event, read_J / self.word_bits), (self.write_event, write_J / self.word_bits)
+
+    def events_per_s(self, event: Event) -> float:
+        """Bits of one word per clock, read or written."""
+        return self.word_bits * self.clock_Hz if event in (self.read_event, self.write_event) else 0.0
 
     def cost(self) -> Cost:
-        """Cost of one memory; power at one word per clock, of the dearer access."""
+        """Cost of one memory; power at one word per clock, of the dearer access; latency of a word."""
+        read_J, write_J, area_m2 = self._point()
+        return Cost(area_m2, max(read_J, write_J) * self.clock_Hz, read_J / self.word_bits, 1 / self.clock_Hz)
+
+    def scaled(self, by: Scale) -> Self:
+        """The memory in another technology; its leakage stays unknown."""
+        return self.changed(
+            by.note,
+            area_rel=self.area_rel * by.area_rel,
+            energy_rel=self.energy_rel * by.energy_rel,
+            clock_Hz=self.clock_Hz / by.time_rel,
+        )
+
+    def _point(self) -> tuple[float, float, float]:
+        """J per word read, J per word written, m2."""
         read_pJ, write_pJ, area_um2 = _POINTS[self.capacity_bytes, self.word_bits]
-        power_W = max(read_pJ, write_pJ) * 1e-12 * self.clock_Hz
-        return Cost(area_um2 * 1e-12, power_W, read_pJ * 1e-12 / self.word_bits, 1 / self.clock_Hz)
+        energy = 1e-12 * self.energy_rel
+        return read_pJ * energy, write_pJ * energy, area_um2 * 1e-12 * self.area_rel

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from xbar.parts.base import Neuron, NeuronRule
 from xbar.parts.neurons import SUBTRACT, TO_RESET, Neurons
+from xbar.parts.spiking import Neuron, NeuronRule
 
 Ints = NDArray[np.int32]
 Bits = Annotated[int, Field(strict=True, ge=2, le=16)]

@@ -1,0 +1,87 @@
+"""The activity of a network of which only the shapes are known, against what is counted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small import counted, random_weights, small_chip, small_network
+
+import mapping
+import xbar
+from xbar.cost import estimate
+from xbar.cost.expected import EXPECTED, UNWEIGHED, expected_activity
+from xbar.outline import outline
+
+CONDUCTS = {
+    "device": {"kind": "resistive", "cell_bits": 3, "g_min_S": 1e-6, "g_max_S": 8e-6},
+    "crossbar": {
+        "kind": "ohmic",
+        "source": "made up",
+        "rows": 8,
+        "cols": 8,
+        "read_time_s": 1e-7,
+        "read_voltage_V": 0.2,
+        "cell_area_m2": 1e-14,
+    },
+}
+
+
+def test_what_vectors_always_cause_is_what_is_counted():
+    program = mapping.compile(small_network(random_weights([(6, 10), (3, 6)]), 3), small_chip())
+    expected, real = expected_activity(outline(program)), counted(program, 1)
+    assert expected.host == real.host
+    for a, b in zip(expected.layers, real.layers, strict=True):
+        for event in (
+            "array_reads",
+            "row_pulses",
+            "conversions",
+            "tile_adds",
+            "buffer_read_bits",
+            "bus_bits",
+            "link_bits",
+        ):
+            assert a.count(event) == b.count(event)
+        assert a.active_rows == b.row_pulses / 2
+
+
+@pytest.mark.parametrize("dac_bits", [1, 2])
+@pytest.mark.parametrize("kind", ["differential", "offset"])
+def test_random_inputs_cause_what_is_expected(kind, dac_bits):
+    """2,000 vectors of random bits; the weights are known, so that only the inputs are left to chance."""
+    weights = random_weights([(6, 10)], seed=2)
+    weights[0][:, 0] = 7
+    chip = small_chip(**CONDUCTS, encoding={"kind": kind}, dac__bits=dac_bits, adc={"kind": "ideal"})
+    qnet = small_network(weights)
+    x = torch.from_numpy(np.random.default_rng(0).integers(0, 16, (2000, 1, 10))).float()
+    activity = xbar.simulate(mapping.compile(qnet, chip), x).activity
+    expected = expected_activity(mapping.weighed(mapping.outline(qnet.network, chip), qnet.network))
+    assert float(activity.layers[0].cell_reads) / 2000 == pytest.approx(float(expected.layers[0].cell_reads), rel=0.02)
+
+
+def test_the_report_says_what_it_takes_for_granted():
+    program = mapping.compile(small_network(random_weights([(3, 6)])), small_chip())
+    assert EXPECTED in estimate(program).notes
+    assert EXPECTED not in estimate(program, counted(program)).notes
+    qnet = small_network(random_weights([(3, 6)]))
+    sketch = mapping.outline(qnet.network, small_chip(**CONDUCTS))
+    assert UNWEIGHED in estimate(sketch).notes
+    assert UNWEIGHED not in estimate(mapping.weighed(sketch, qnet.network)).notes
+
+
+def test_clocks_that_are_not_gated_draw_while_parts_are_idle():
+    """Half of the dynamic power of digital parts, less what they spent at work; arrays and converters have no clock."""
+    qnet = small_network(random_weights([(6, 10), (3, 6)]))
+    gated, running = (mapping.compile(qnet, small_chip(**more)) for more in ({}, {"idle_clock_rel": 0.5}))
+    a, b = estimate(gated, counted(gated)), estimate(running, counted(running))
+    assert all(entry.clock_J == 0 for entry in a.ledger)
+    period_s = 800e-9
+    for row in running.chip.ledger():
+        own = [e for e in b.ledger if (e.level, e.part) == (row.level, row.part)]
+        spent, clock = sum(e.dynamic_J for e in own), sum(e.clock_J for e in own)
+        full = row.count_per_chip * (row.cost.power_W - row.cost.leakage_W) * period_s
+        digital = row.level in ("tile", "chip") or row.part == "shift and add"
+        assert clock <= 0.5 * full
+        assert clock >= 0.5 * (full - spent) * (1 - 1e-9) if digital else clock == 0
+    assert b.energy_J == pytest.approx(a.energy_J + sum(e.clock_J for e in b.ledger))
+    assert b.by("part")["tile.buffer"].energy_J > a.by("part")["tile.buffer"].energy_J

@@ -1,0 +1,135 @@
+"""`xbar estimate`: what a network costs on a chip, without data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xbar.cli.options import ChipOption, Digital, Set, TileBudget, out, stages, writable
+from xbar.errors import XbarError
+
+TRACE_LIMIT = 200_000  # intervals, about 30 MB
+PLOT_LIMIT = 2_000_000  # of which a plot is drawn
+N_INPUTS = 4
+
+
+def estimate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A .pt2 archive of torch.export.save, 'demo', or a network that comes with xbar: vgg16, resnet18, "
+            "resnet50, vit_b (ImageNet shape), vgg8 (CIFAR-10 shape)."
+        ),
+    ] = "demo",
+    chip: ChipOption = "isaac_isca_2016",
+    set_: Set = None,
+    digital: Digital = None,
+    technology: Annotated[
+        str | None,
+        typer.Option(
+            help="Bring digital parts, memories and ADCs to another node by published factors, such as '22 nm'; the "
+            "report says what was scaled.",
+            metavar="NODE",
+        ),
+    ] = None,
+    tile_budget: TileBudget = None,
+    chips: Annotated[
+        int | None, typer.Option(min=1, help="Chips that the layers may be spread over (default: as many as needed).")
+    ] = None,
+    turns: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Tell as well what a single chip would do whose crossbars are written anew for each part of the "
+            "network, N inferences at a time.",
+            metavar="N",
+        ),
+    ] = None,
+    inputs: Annotated[
+        int | None, typer.Option("--inputs", "-n", min=1, help=f"Inputs of the cycle model (default: {N_INPUTS}).")
+    ] = None,
+    cycles: Annotated[
+        bool, typer.Option(help="Simulate the chip cycle by cycle; else times are those of the crossbars alone.")
+    ] = True,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="Write what was done when to this JSON file, for ui.perfetto.dev or chrome://tracing."),
+    ] = None,
+    trace_limit: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Intervals that --trace keeps, the first ones (default: {TRACE_LIMIT:,})."),
+    ] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw where time and power go into this file (png, svg, pdf).")
+    ] = None,
+) -> None:
+    """Tell what a network costs on a chip, from its shapes and weights alone: area, energy, power, latency, bottleneck.
+
+    No data are needed: half of the bits of all inputs are taken to be set. Networks that are larger than a chip are
+    spread over several.
+
+    [bold]Examples[/bold]
+
+    xbar estimate resnet50 --chip puma_asplos_2019 --plot resnet50.png
+
+    xbar estimate model.pt2 --tile-budget 168 --set adc.bits=6 --trace trace.json
+
+    xbar estimate vgg16 --chip generic_1t1r --technology '22 nm' --turns 1000
+    """
+    from xbar.tables.estimates import print_estimate
+
+    problems = list(_problems(cycles, inputs, trace, trace_limit, plot))
+    if problems:
+        raise XbarError(problems)
+    for file in (trace, json_out, plot):
+        writable(file)
+    from xbar.sweep.estimate_job import EstimateJob, run_estimate
+    from xbar.sweep.grid import settings_of
+
+    kept = (trace_limit or TRACE_LIMIT) if trace is not None else 0
+    drawn = PLOT_LIMIT if plot is not None else 0
+    job = EstimateJob(
+        model=model,
+        chip=chip,
+        settings=settings_of(set_ or []),
+        digital=tuple(digital or ()),
+        technology=technology,
+        tile_budget=tile_budget,
+        n_chips=chips,
+        n_inputs=inputs or N_INPUTS,
+        with_cycles=cycles,
+        max_trace=max(kept, drawn) if cycles else 0,
+        turn_inputs=turns,
+    )
+    with stages() as stage:
+        estimated = run_estimate(job, stage)
+    print_estimate(estimated, out)
+    if json_out is not None:
+        json_out.write_text(json.dumps(estimated.to_dict(), indent=1) + "\n")
+    if trace is not None and (found := estimated.report.cycles) is not None and found.trace is not None:
+        found.trace.first(kept).save(trace)
+    if plot is not None:
+        from xbar.plots import save_estimate
+
+        save_estimate(estimated, plot)
+
+
+def _problems(
+    cycles: bool, inputs: int | None, trace: Path | None, trace_limit: int | None, plot: Path | None
+) -> Iterator[str]:
+    """Options that have no effect, or cannot have the one that is meant."""
+    if not cycles:
+        for name, value in (("--inputs", inputs), ("--trace", trace)):
+            if value is not None:
+                yield f"{name}: has no effect with --no-cycles, got {value}; leave one of the two out"
+    if trace is None and trace_limit is not None:
+        yield f"--trace-limit: has no effect without --trace, got {trace_limit}; add for example --trace trace.json"
+    if trace is not None and trace.suffix != ".json":
+        yield f"--trace: must end in .json, got {trace}"
+    if plot is not None and plot.suffix not in (".png", ".svg", ".pdf"):
+        yield f"--plot: must end in .png, .svg or .pdf, got {plot}"
