@@ -17,7 +17,7 @@ from xbar.kernels.cycle_state import (
     stage,
 )
 from xbar.kernels.cycle_tables import INPUT, JOIN, LAYER, SINK, T
-from xbar.kernels.event_queue import give_back, push, take_letter
+from xbar.kernels.event_queue import Q, give_back, push, take_letter
 from xbar.kernels.packed import add, entries, get, inner, put, size
 
 
@@ -115,16 +115,17 @@ def post(t, s, queue, flow, unit, now):  # type: ignore[no-untyped-def]
     """A message sets out. Letter: flow, unit, place in the path, time of its tail."""
     letter = take_letter(queue)
     add(s, S.moved, N_LETTERS, 1)
-    queue.letters[letter, 0], queue.letters[letter, 1] = flow, unit
-    queue.letters[letter, 2], queue.letters[letter, 3] = get(t, T.flow_path_ptr, flow), now
+    put(queue, Q.what, letter, flow)
+    put(queue, Q.unit, letter, unit)
+    put(queue, Q.place, letter, get(t, T.flow_path_ptr, flow))
+    put(queue, Q.tail, letter, now)
     hop(t, s, queue, letter, now)
 
 
 @inner
 def hop(t, s, queue, letter, now):  # type: ignore[no-untyped-def]
     """Drops at this place, then the next link; the letter is given back at the end of the path."""
-    flow, unit = queue.letters[letter, 0], queue.letters[letter, 1]
-    place, tail = queue.letters[letter, 2], queue.letters[letter, 3]
+    flow, place, tail = get(queue, Q.what, letter), get(queue, Q.place, letter), get(queue, Q.tail, letter)
     bits, n_inboxes = get(t, T.flow_bits, flow), size(t, T.inbox_edge)
     while place < get(t, T.flow_path_ptr, flow + 1):
         step = get(t, T.path, place)
@@ -138,14 +139,17 @@ def hop(t, s, queue, letter, now):  # type: ignore[no-untyped-def]
             add(s, S.link_bits, step, bits)
             add(s, S.link_wait, step, start - now)
             keep(s, ON_LINK, step, start, end, flow, bits)
-            queue.letters[letter, 2], queue.letters[letter, 3] = place, end
+            put(queue, Q.place, letter, place)
+            put(queue, Q.tail, letter, end)
             push(queue, start + flit, Kind.HOP, letter)
             return
         add(s, S.moved, SENT_BITS, bits)
         target = -1 - step
         if target < n_inboxes:
             dropped = take_letter(queue)
-            queue.letters[dropped, 0], queue.letters[dropped, 1], queue.letters[dropped, 2] = target, unit, bits
+            put(queue, Q.what, dropped, target)
+            put(queue, Q.unit, dropped, get(queue, Q.unit, letter))
+            put(queue, Q.place, dropped, bits)
             push(queue, tail, Kind.DROP, dropped)
         else:
             push(queue, tail, Kind.SUMS_IN, target - n_inboxes)
@@ -170,7 +174,7 @@ def port(s, tile, now, fs):  # type: ignore[no-untyped-def]
 
 @inner
 def drop(t, s, queue, letter, now):  # type: ignore[no-untyped-def]
-    inbox, bits = queue.letters[letter, 0], queue.letters[letter, 2]
+    inbox, bits = get(queue, Q.what, letter), get(queue, Q.place, letter)
     tile = get(t, T.site_tile, get(t, T.inbox_site, inbox))
     fs = -(-bits // get(t, T.tile_word_bits, tile)) * get(t, T.tile_word_fs, tile)
     start = port(s, tile, now, fs)
@@ -181,8 +185,8 @@ def drop(t, s, queue, letter, now):  # type: ignore[no-untyped-def]
 
 @inner
 def written(t, s, queue, letter, now, n_inputs):  # type: ignore[no-untyped-def]
-    inbox, unit = queue.letters[letter, 0], queue.letters[letter, 1]
-    add(s, S.moved, ARRIVED_BITS, queue.letters[letter, 2])
+    inbox, unit = get(queue, Q.what, letter), get(queue, Q.unit, letter)
+    add(s, S.moved, ARRIVED_BITS, get(queue, Q.place, letter))
     give_back(queue, letter)
     add(s, S.flows_left, get(s, S.left_ptr, inbox) + unit, -1)
     arrive(t, s, queue, inbox, now, n_inputs)

@@ -7,8 +7,8 @@ from enum import IntEnum
 import numpy as np
 
 from xbar.kernels.cycle_tables import INPUT, INPUT_WAIT, JOIN, LAYER, N_SPENT, N_UNITS, SINK, T
-from xbar.kernels.event_queue import Ints, push
-from xbar.kernels.packed import Packed, get, inner, put, size
+from xbar.kernels.event_queue import push
+from xbar.kernels.packed import Ints, Packed, get, inner, put, size
 
 OUTPUT_REGISTERS = 2  # vectors of a lane that may wait to be put together
 RING = 16  # vectors of a lane that may be begun and not yet put together

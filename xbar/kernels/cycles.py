@@ -56,7 +56,7 @@ from xbar.kernels.cycle_state import (
     ask_lane,
 )
 from xbar.kernels.cycle_tables import IDLE, N_SPENT, SINK, T
-from xbar.kernels.event_queue import N_EVENTS, new_queue, pop, with_room
+from xbar.kernels.event_queue import Q, new_queue, pop, with_room
 from xbar.kernels.packed import add, get, inner, put, size
 
 
@@ -79,7 +79,7 @@ def run_cycles(t, s, n_inputs):  # type: ignore[no-untyped-def]
     for lane in range(size(t, T.lane_site)):
         queue = with_room(queue, room)
         ask_lane(s, queue, lane, now)
-    while queue.counts[N_EVENTS] > 0:
+    while get(queue, Q.n_events, 0) > 0:
         queue = with_room(queue, room)
         now, kind, i = pop(queue)
         add(s, S.moved, N_HANDLED, 1)
