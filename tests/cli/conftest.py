@@ -7,12 +7,15 @@ import sys
 import pytest
 
 from xbar import cli
+from xbar.cli import options
 
 
 @pytest.fixture
 def xbar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs `xbar` with arguments: exit code, what it printed, what it complained about."""
     monkeypatch.setenv("COLUMNS", "150")
+    for console in (options.out, options.err):  # made at import, with the width that COLUMNS had then
+        monkeypatch.setattr(console, "width", 150)
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["xbar", *map(str, arguments)])

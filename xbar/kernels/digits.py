@@ -69,7 +69,7 @@ def digit_rows(
     any_bit = np.empty(len(x), np.int64)
     _any_bit_all(team(), x, any_bit)
     named = ((any_bit[:, None] >> digit[:, 0]) & ((1 << digit[:, 1]) - 1) != 0) | keep_silent
-    vector, pulse = np.nonzero(named)
+    vector, pulse = map(np.ascontiguousarray, np.nonzero(named))  # else kernels would be compiled for views too
     first_row = np.concatenate([[0], np.cumsum(named.sum(axis=1))])
     digits = np.empty((len(vector), x.shape[1]), np.float32)
     _digits_all(team(), x, first_row, pulse, digit, digits)
