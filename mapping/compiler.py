@@ -152,13 +152,10 @@ def _placed(
     layers: list[LayerProgram] = []
     next_core = 0
     for plan, draft, n_replicas in zip(plans, drafts, replicas, strict=True):
-        blocks, replica_tiles = place(plan.pieces, next_core, n_replicas, chip.core.crossbars, chip.tile.cores)
-        next_core += n_replicas * plan.cores
-        cores = np.array([b.tile * chip.tile.cores + b.core for b in blocks])
+        first_core, next_core = next_core, next_core + n_replicas * plan.cores
+        blocks, replica_tiles = place(plan.pieces, first_core, n_replicas, chip.core.crossbars, chip.tile.cores)
         events = vector_events(
-            table_of(blocks),
-            cores // chip.tile.cores,
-            cores,
+            table_of(blocks).placed(chip.core.crossbars, chip.tile.cores, first_core % chip.tile.cores),
             draft.row_edges[-1],
             draft.plane_slice,
             draft.unit_coef is not None,

@@ -52,13 +52,16 @@ def outline(
     budget = core_budget(chip, available, tile_budget, area_budget_m2)
     placed, next_core = [], 0
     for layer, n_replicas in zip(layers, copies(layers, chip, budget), strict=True):
-        placed.append(_counted(replace(layer, first_core=next_core, n_replicas=n_replicas), chip))
+        placed.append(replace(layer, first_core=next_core, n_replicas=n_replicas))
         next_core += n_replicas * layer.cores
     used = -(-next_core // (chip.tile.cores * chip.chip.tiles))
     ops = host_ops(network, chip.precision.input_bits)
     whole = Outline(network.name, network.flow, tuple(placed), chip, used, ops)
     hops, outside = link_bits(whole)
-    layers = [replace(layer, link_bits_per_input=n) for layer, n in zip(placed, hops, strict=True)]
+    layers = [
+        replace(layer, per_vector=_events(layer, chip), link_bits_per_input=n)
+        for layer, n in zip(placed, hops, strict=True)
+    ]
     return replace(whole, layers=tuple(layers), host_ops={**ops, "offchip_bits": ops["offchip_bits"] + outside})
 
 
@@ -99,12 +102,10 @@ def _layer(layer: MatrixLayer, stream: Stream, chip: Chip, signed: bool) -> Laye
     )
 
 
-def _counted(layer: LayerOutline, chip: Chip) -> LayerOutline:
-    """A placed layer with the events of a vector."""
-    events = vector_events(
-        layer.pieces,
-        layer.tile_of(),
-        layer.core_of,
+def _events(layer: LayerOutline, chip: Chip) -> VectorEvents:
+    """The events of a vector of a placed layer."""
+    return vector_events(
+        layer.placed(),
         layer.shape[0],
         layer.plane_slice,
         layer.adc.unit_bits is not None or chip.encoding.kind == "offset",
@@ -113,4 +114,3 @@ def _counted(layer: LayerOutline, chip: Chip) -> LayerOutline:
         layer.input_bits,
         chip.precision.input_bits,
     )
-    return replace(layer, per_vector=events)

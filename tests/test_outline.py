@@ -36,13 +36,13 @@ def test_by_hand():
     first, second = made.layers
     assert (made.network, made.n_chips, made.n_tiles_used) == ("small", 1, 2)
     assert (first.cores, first.first_core, first.n_replicas) == (2, 0, 1)
-    assert first.core_of.tolist() == [0, 0, 1, 1]
-    assert first.tile_of().tolist() == [0, 0, 0, 0]
-    assert first.cells_used == 8 * 8 + 2 * 8 + 8 * 4 + 2 * 4
+    assert first.placed().core.tolist() == [0, 0, 1, 1]
+    assert first.placed().tile.tolist() == [0, 0, 0, 0]
+    assert first.pieces.cells_used == 8 * 8 + 2 * 8 + 8 * 4 + 2 * 4
     assert (first.homes(0), first.moved_sums(0)) == ({0: 6}, {})
     assert (first.kept, first.window, first.sum_bits) == ((10, 10), (1, 1), 4 + 4 + 4)
     assert (second.cores, second.first_core, list(second.tiles)) == (1, 2, [1])
-    assert (second.cells_used, second.homes(0), second.sum_bits) == (6 * 6, {1: 3}, 4 + 4 + 3)
+    assert (second.pieces.cells_used, second.homes(0), second.sum_bits) == (6 * 6, {1: 3}, 4 + 4 + 3)
 
 
 def test_sums_meet_in_the_tile_of_an_output_s_first_piece():
@@ -53,8 +53,8 @@ def test_sums_meet_in_the_tile_of_an_output_s_first_piece():
     assert (layer.n_replicas, layer.cores) == (2, 6)
     assert [list(layer.tiles_of(copy)) for copy in (0, 1)] == [[0, 1], [1, 2]]
     assert list(layer.tiles) == [0, 1, 2]
-    assert layer.tile_of(0).tolist() == [0, 0, 0, 0, 1, 1]
-    assert layer.tile_of(1).tolist() == [1, 1, 2, 2, 2, 2]
+    assert layer.placed(0).tile.tolist() == [0, 0, 0, 0, 1, 1]
+    assert layer.placed(1).tile.tolist() == [0, 0, 1, 1, 1, 1]
     assert (layer.homes(0), layer.moved_sums(0)) == ({0: 6}, {(1, 0): 2})
     assert (layer.homes(1), layer.moved_sums(1)) == ({1: 4, 2: 2}, {(2, 1): 4})
 

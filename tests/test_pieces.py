@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mapping.partition import partition, piece_table
-from xbar.pieces import PieceTable, first_of, table_of
+from xbar.pieces import PieceTable, table_of
 
 SIZES = st.tuples(  # the arguments of piece_table
     st.integers(1, 6),
@@ -71,13 +73,53 @@ def test_pieces_one_by_one_make_the_same_table(sizes):
     assert table_of(partition(*sizes)) == piece_table(*sizes)
 
 
-def test_first_of_by_hand():
-    keys = np.array([3, 1, 3, 1, 0]), np.array([0, 2, 0, 1, 7])
-    assert first_of(*keys).tolist() == [0, 1, 3, 4]
-    assert first_of(keys[0]).tolist() == [0, 1, 4]
+def test_what_pieces_share_by_hand():
+    """Two to a core, one core to a tile: both cores need all 5 rows, and have the sums of 2 outputs and of 1."""
+    placed = hand_sized().placed(2, 1, 0)
+    assert (placed.core.tolist(), placed.core_tile.tolist(), placed.crossbars.tolist()) == (
+        [0, 0, 1, 1],
+        [0, 1],
+        [2, 2],
+    )
+    assert placed.columns.tolist() == [[4, 2], [4, 2]]
+    assert (placed.core_rows.tolist(), placed.tile_rows.tolist()) == ([5, 5], [5, 5])
+    assert (placed.core_sums.tolist(), placed.homes, placed.moved_sums) == ([2, 1], {0: 2, 1: 1}, {})
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 2)), min_size=1, max_size=30))
-def test_first_of_any_keys(rows):
-    expected = [i for i, row in enumerate(rows) if row not in rows[:i]]
-    assert first_of(*np.array(rows).T).tolist() == expected
+def test_a_tile_begins_where_the_layer_before_left_it():
+    """One piece to a core, the first in the last core of a tile: the sum of its 2 outputs' last row comes from the next
+    tile."""
+    placed = hand_sized().placed(1, 2, 1)
+    assert placed.tile.tolist() == [0, 1, 1, 2]
+    assert (placed.homes, placed.moved_sums) == ({0: 2, 1: 1}, {(1, 0): 2, (2, 1): 1})
+    assert placed.tile_rows.tolist() == [4, 5, 1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(SIZES, st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(0, 3))
+def test_what_pieces_share_counted_one_by_one(sizes, crossbars, cores, first, drop):
+    """Sets of lines instead of tables; some pieces hold no weight and have no crossbar."""
+    whole = piece_table(*sizes)
+    kept = np.arange(len(whole)) % 4 != drop
+    table = whole[kept] if kept.any() else whole
+    placed = table.placed(crossbars, cores, first % cores)
+    needs, sums = defaultdict(set), defaultdict(set)
+    columns = Counter()
+    home, moved = {}, defaultdict(set)
+    for i in range(len(table)):
+        core = i // crossbars
+        tile = (first % cores + core) // cores
+        outputs = (table.group_first[i], table.col_first[i])
+        needs["core", core].add((table.group_first[i], table.row_block[i], table.n_rows[i]))
+        needs["tile", tile].add((table.group_first[i], table.row_block[i], table.n_rows[i]))
+        sums[core].add((*outputs, table.n_outputs[i]))
+        if home.setdefault(outputs, tile) != tile:
+            moved[tile, home[outputs]].add((*outputs, table.n_outputs[i]))
+        for plane in range(table.plane_first[i], table.plane_end[i]):
+            columns[plane, core] += table.n_cols[i] // (table.plane_end[i] - table.plane_first[i])
+    for level, found in (("core", placed.core_rows), ("tile", placed.tile_rows)):
+        assert found.tolist() == [sum(n for *_, n in needs[level, k]) for k in range(len(found))]
+    assert placed.core_sums.tolist() == [sum(n for *_, n in sums[core]) for core in range(len(placed.core_sums))]
+    assert placed.moved_sums == {way: sum(n for *_, n in outputs) for way, outputs in moved.items()}
+    assert {key: n for key, n in np.ndenumerate(placed.columns) if n} == columns
+    assert sum(placed.homes.values()) == sum(n for *_, n in set().union(*sums.values()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -94,7 +95,7 @@ class MatrixLayer:
     @property
     def n_rows(self) -> int:
         """Rows of the unrolled matrix of one group: the fan-in of one output."""
-        return int(np.prod(self.weight.shape[1:]))
+        return prod(self.weight.shape[1:])
 
     @property
     def n_cols(self) -> int:

@@ -6,9 +6,7 @@ alone.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -17,10 +15,8 @@ from numpy.typing import NDArray
 from xbar.dataflow import Dataflow, Stream
 from xbar.hardware import Chip
 from xbar.network import ConvShape
-from xbar.pieces import PieceTable, first_of, table_of
+from xbar.pieces import PieceTable, Placement, table_of
 from xbar.program import AdcSetting, LayerProgram, Program, VectorEvents, partial_sum_bits
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +55,10 @@ class LayerOutline:
         """Cores of one copy."""
         return -(-len(self.pieces) // self.crossbars_per_core)
 
-    @cached_property
-    def core_of(self) -> Ints:
-        """The core of each piece, 0 = the first of its copy."""
-        return np.arange(len(self.pieces)) // self.crossbars_per_core
-
-    def tile_of(self, copy: int = 0) -> Ints:
-        """The tile of each piece of a copy."""
-        return (self.first_core + copy * self.cores + self.core_of) // self.cores_per_tile
+    def placed(self, copy: int = 0) -> Placement:
+        """What the pieces of a copy share, cores and tiles counted from its first."""
+        first = self.first_core + copy * self.cores
+        return self.pieces.placed(self.crossbars_per_core, self.cores_per_tile, first % self.cores_per_tile)
 
     def tiles_of(self, copy: int) -> range:
         """The tiles that a copy occupies."""
@@ -78,40 +70,15 @@ class LayerOutline:
         """The tiles that all copies occupy: copies follow each other."""
         return range(self.tiles_of(0).start, self.tiles_of(self.n_replicas - 1).stop)
 
-    @cached_property
-    def cells_used(self) -> int:
-        """Cells of one copy that hold weights; those off the diagonal of a shared crossbar do not."""
-        p = self.pieces
-        return int((p.n_rows * p.n_cols // (p.group_end - p.group_first)).sum())
-
-    @cached_property
-    def _homes(self) -> tuple[Ints, Ints]:
-        """[output columns] the core in which the first piece of an output lies, and how many outputs that are."""
-        first = first_of(self.pieces.output)
-        return self.core_of[first], self.pieces.n_outputs[first]
-
     def homes(self, copy: int) -> dict[int, int]:
         """{tile: outputs of a copy that are put together there}, by rising tile."""
-        cores, outputs = self._homes
-        tiles = (self.first_core + copy * self.cores + cores) // self.cores_per_tile
-        counts = np.bincount(tiles - tiles[0], outputs)
-        return {int(tiles[0] + i): int(n) for i, n in enumerate(counts) if n}
+        first = self.tiles_of(copy).start
+        return {first + tile: n for tile, n in self.placed(copy).homes.items()}
 
     def moved_sums(self, copy: int) -> dict[tuple[int, int], int]:
         """{(from, to): partial sums} that a vector moves in a copy to the tiles where outputs are put together."""
-        pieces, tiles = self.pieces, self.tile_of(copy)
-        if tiles[0] == tiles[-1]:
-            return {}
-        _, first, number = np.unique(pieces.output, return_index=True, return_inverse=True)
-        home = tiles[first][number]
-        away = np.flatnonzero(tiles != home)
-        senders = away[first_of(number[away], tiles[away])] if len(away) else away
-        moved: Counter[tuple[int, int]] = Counter()
-        for tile, to, n in zip(
-            tiles[senders].tolist(), home[senders].tolist(), pieces.n_outputs[senders].tolist(), strict=True
-        ):
-            moved[tile, to] += n
-        return dict(sorted(moved.items()))
+        first = self.tiles_of(copy).start
+        return {(first + a, first + b): n for (a, b), n in self.placed(copy).moved_sums.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,16 +163,16 @@ def conversion_times_s(layer: LayerOutline, chip: Chip) -> NDArray[np.float64]:
     if layer.adc.bits is None:
         return np.zeros(layer.cores)
     time_of = {bits: chip.adc.cost(bits).latency_s for bits in {*layer.adc.bits, layer.adc.unit_bits} - {None}}
-    pieces = layer.pieces
-    per_plane = pieces.n_cols // (pieces.plane_end - pieces.plane_first)
-    columns: dict[float, Ints] = defaultdict(lambda: np.zeros(len(pieces), np.int64))
-    for s, n in zip(layer.plane_slice, pieces.by_plane(per_plane, len(layer.plane_slice)), strict=True):
-        columns[time_of[layer.adc.bits[s]]] += n
+    placed = layer.placed()
+    columns: dict[float, NDArray[np.int64]] = {}
+    for s, n in zip(layer.plane_slice, placed.columns, strict=False):  # the last planes may hold nothing
+        time_s = time_of[layer.adc.bits[s]]
+        columns[time_s] = columns.get(time_s, 0) + n
     if layer.adc.unit_bits is not None:
-        columns[time_of[layer.adc.unit_bits]] += 1
+        time_s = time_of[layer.adc.unit_bits]
+        columns[time_s] = columns.get(time_s, 0) + placed.crossbars
     total_s, before = np.zeros(layer.cores), np.zeros(layer.cores, np.int64)
-    for time_s, by_piece in sorted(columns.items(), key=lambda item: -item[0]):
-        n = np.bincount(layer.core_of, by_piece, layer.cores).astype(np.int64)
+    for time_s, n in sorted(columns.items(), key=lambda item: -item[0]):
         total_s += time_s * (-(-(before + n) // chip.core.adcs) - -(-before // chip.core.adcs))
         before += n
     return total_s

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from xbar.events import Event as Event
 from xbar.spread import Spread
@@ -66,6 +67,15 @@ class Activity:
     n_inputs: int
     layers: tuple[LayerActivity, ...]
     host: Mapping[str, int]  # activation_ops, pooling_ops, digital_ops, offchip_bits
+
+    @cached_property
+    def counts(self) -> dict[str, dict[Event, float]]:
+        """Every event of every layer, and of HOST those that only it has."""
+        events: tuple[Event, ...] = get_args(Event)
+        found: dict[str, dict[Event, float]] = {
+            layer.name: {event: layer.count(event) for event in events} for layer in self.layers
+        }
+        return {**found, HOST: {event: self.host[event] for event in events if event in self.host}}
 
     def __add__(self, other: Activity) -> Activity:
         return Activity(

@@ -197,18 +197,24 @@ def link_bits(outline: Outline) -> tuple[tuple[int, ...], int]:
     layer_of = {i: s.layer for i, s in enumerate(flow.streams) if s.layer is not None}
 
     @cache
-    def counts(stops: tuple[int, ...]) -> tuple[int, int]:
+    def crossed(source: int, target: int) -> tuple[int, int]:
         """Links inside and between chips; the way in from outside and out of it is paid for elsewhere."""
-        found = [(links.hops(a, b), OUTSIDE in (a, b)) for a, b in pairwise(stops)]
-        return sum(inner for (inner, _), _ in found), sum(outer for (_, outer), edge in found if not edge)
+        inner, outer = links.hops(source, target)
+        return inner, 0 if OUTSIDE in (source, target) else outer
+
+    @cache
+    def handed_on(targets: tuple[int, ...]) -> tuple[int, int]:
+        ways = [crossed(a, b) for a, b in pairwise(targets)]
+        return sum(inner for inner, _ in ways), sum(outer for _, outer in ways)
 
     def send(flows: tuple[Flow, ...], n: int, payer: int | None) -> None:
         nonlocal outside
         for message in flows:  # those of an edge share their targets
-            ways = counts((message.source, message.targets[0])), counts(message.targets)
+            inner, outer = crossed(message.source, message.targets[0])
+            more_inner, more_outer = handed_on(message.targets)
             if payer is not None:
-                hops[payer] += n * message.bits * sum(inner for inner, _ in ways)
-            outside += n * message.bits * sum(outer for _, outer in ways)
+                hops[payer] += n * message.bits * (inner + more_inner)
+            outside += n * message.bits * (outer + more_outer)
 
     for stream in flow.streams:
         for edge in stream.edges:

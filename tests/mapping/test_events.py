@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from mapping.events import partial_sum_bits, vector_events
@@ -13,8 +12,7 @@ from xbar.program import VectorEvents
 
 def events_of(pieces: PieceTable, crossbars: int, cores_per_tile: int, *rest: object) -> VectorEvents:
     """Events of pieces on one crossbar each, so many to a core, so many cores to a tile."""
-    cores = np.arange(len(pieces)) // crossbars
-    return vector_events(pieces, cores // cores_per_tile, cores, *rest)
+    return vector_events(pieces.placed(crossbars, cores_per_tile, 0), *rest)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from xbar.cost.area import shares
@@ -9,7 +10,7 @@ from xbar.cost.energy import dynamic_J, uncosted
 from xbar.cost.expected import expectations, expected_activity
 from xbar.cost.latency import analytic_pipeline
 from xbar.errors import DataError
-from xbar.hardware import Chip
+from xbar.hardware import LedgerRow
 from xbar.outline import Outline, outline
 from xbar.program import Program
 from xbar.result import Activity, LedgerEntry, Report
@@ -45,7 +46,8 @@ def estimate(program: Program | Outline, activity: Activity | None = None, cycle
     chip = sketch.chip
     timing = analytic_pipeline(sketch)
     period_s = max(t.total_s for t in timing) if cycles is None else cycles.period_s
-    unpriced = uncosted(sketch, counted)
+    rows = chip.ledger()
+    unpriced = uncosted(rows, counted, chip.adc_bits is None)
     by_layer, total = utilisation(sketch)
     assumed = expectations(sketch) if activity is None else ()
     time_notes = (_time_note(counted),) if cycles is None else cycles.notes
@@ -53,26 +55,28 @@ def estimate(program: Program | Outline, activity: Activity | None = None, cycle
         network=sketch.network,
         chip=chip.name,
         adc_source=_adc_source(sketch),
-        ledger=ledger(sketch, counted, period_s),
+        ledger=_ledger(rows, sketch, counted, period_s),
         timing=timing,
         macs=sum(layer.vectors_per_input * layer.groups * prod(layer.shape) for layer in sketch.layers),
-        peak_power_W=chip.peak_power_W * sketch.n_chips,
+        peak_power_W=sum(row.count_per_chip * row.cost.power_W for row in rows) * sketch.n_chips,
         n_tiles_used=sketch.n_tiles_used,
         n_tiles=chip.chip.tiles * sketch.n_chips,
         utilisation=by_layer,
         utilisation_total=total,
         uncosted=unpriced,
-        notes=(*assumed, *time_notes, *_leakage_notes(chip), *map(str, unpriced)),
+        notes=(*assumed, *time_notes, *_leakage_notes(chip.name, rows), *map(str, unpriced)),
         cycles=cycles,
     )
 
 
-def ledger(outline: Outline, activity: Activity, period_s: float) -> tuple[LedgerEntry, ...]:
+def _ledger(
+    rows: Sequence[LedgerRow], outline: Outline, activity: Activity, period_s: float
+) -> tuple[LedgerEntry, ...]:
     """One entry for each kind of part and each layer that holds or uses it; leakage and clocks for `period_s`."""
     fractions = shares(outline)
     idle_rel = outline.chip.idle_clock_rel
     entries = []
-    for row in outline.chip.ledger():
+    for row in rows:
         spent = dynamic_J(row, outline, activity)
         held = fractions[row.level]
         digital = (row.level, row.part) not in _ANALOG
@@ -94,8 +98,8 @@ def utilisation(outline: Outline) -> tuple[dict[str, float], float]:
     Cells off the diagonal of a crossbar that groups share hold no weight. Unit columns count on neither side.
     """
     size = outline.chip.crossbar.rows * outline.chip.crossbar.cols
-    by_layer = {layer.name: layer.cells_used / (len(layer.pieces) * size) for layer in outline.layers}
-    used = sum(layer.cells_used * layer.n_replicas for layer in outline.layers)
+    by_layer = {layer.name: layer.pieces.cells_used / (len(layer.pieces) * size) for layer in outline.layers}
+    used = sum(layer.pieces.cells_used * layer.n_replicas for layer in outline.layers)
     occupied = sum(len(layer.pieces) * size * layer.n_replicas for layer in outline.layers)
     return by_layer, used / occupied
 
@@ -108,10 +112,10 @@ def _time_note(activity: Activity) -> str:
     )
 
 
-def _leakage_notes(chip: Chip) -> tuple[str, ...]:
-    if chip.total().leakage_W > 0:
+def _leakage_notes(chip: str, rows: Sequence[LedgerRow]) -> tuple[str, ...]:
+    if any(row.cost.leakage_W > 0 for row in rows):
         return ()
-    return (f"not in the energy: leakage, of which chip {chip.name} gives none; static energy is 0",)
+    return (f"not in the energy: leakage, of which chip {chip} gives none; static energy is 0",)
 
 
 def _adc_source(outline: Outline) -> str:

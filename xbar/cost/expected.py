@@ -57,7 +57,7 @@ def _cell_reads(layer: LayerOutline, chip: Chip) -> float:
     pieces = layer.pieces
     unit_rel = chip.device.levels_rel()[1] if chip.encoding.kind == "offset" else 0.0
     reference_rel = chip.device.low_rel if chip.encoding.baseline_removal == "reference" else 0.0
-    cells = layer.cells_used * mean_rel + float(pieces.n_rows.sum()) * (unit_rel + reference_rel)
+    cells = layer.pieces.cells_used * mean_rel + pieces.word_lines * (unit_rel + reference_rel)
     return layer.n_pulses * square_rel * cells
 
 

@@ -151,8 +151,8 @@ def cells_of(layer: LayerOutline, outline: Outline) -> LayerCells:
     reference = int(chip.encoding.baseline_removal == "reference" and chip.device.low_rel > 0)
     weights = pieces.n_rows * pieces.n_cols // (pieces.group_end - pieces.group_first)
     cells = weights + pieces.n_rows * (unit + reference)
-    word_lines = int(pieces.n_rows.sum())
-    total_rel = layer.cells_used * mean_rel + word_lines * (unit * levels[1] + reference * levels[0])
+    word_lines = pieces.word_lines
+    total_rel = layer.pieces.cells_used * mean_rel + word_lines * (unit * levels[1] + reference * levels[0])
     return LayerCells(
         name=layer.name,
         cells=int(cells.sum()) * layer.n_replicas,

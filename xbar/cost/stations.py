@@ -21,7 +21,6 @@ from xbar.hardware import Chip
 from xbar.kernels.cycle_tables import INPUT, JOIN, LAYER, N_UNITS, SINK, T
 from xbar.kernels.packed import Packed
 from xbar.outline import LayerOutline, Outline, conversion_times_s
-from xbar.pieces import first_of
 from xbar.traffic import OUTSIDE, Flow, Links, edge_flows, takers
 
 Ints = NDArray[np.int64]
@@ -348,24 +347,18 @@ class _LaneFigures:
 
 def _lane_figures(layer: LayerOutline, copy: int, chip: Chip) -> list[_LaneFigures]:
     """By tile of a copy: what one vector takes of buffer and bus, and the time of its pulses."""
-    pieces, tiles, cores = layer.pieces, layer.tile_of(copy), layer.core_of
-    first_tile, n_tiles = int(tiles[0]), int(tiles[-1] - tiles[0]) + 1
-
-    def by_tile(values: Ints, *keys: Ints) -> Ints:
-        chosen = first_of(*keys)
-        return np.bincount(tiles[chosen] - first_tile, values[chosen], n_tiles).astype(np.int64)
-
-    fetched = by_tile(pieces.n_rows, tiles, pieces.rows) * layer.input_bits
-    spread = by_tile(pieces.n_rows, cores, pieces.rows) * layer.input_bits
-    sums = by_tile(pieces.n_outputs, cores, pieces.output) * layer.sum_bits
-    core_tile = (layer.first_core + copy * layer.cores + np.arange(layer.cores)) // layer.cores_per_tile - first_tile
+    placed = layer.placed(copy)
+    fetched = placed.tile_rows * layer.input_bits
+    n_tiles = len(fetched)
+    spread = np.bincount(placed.core_tile, placed.core_rows).astype(np.int64) * layer.input_bits
+    sums = np.bincount(placed.core_tile, placed.core_sums).astype(np.int64) * layer.sum_bits
     convert_s = np.zeros(n_tiles)
-    np.maximum.at(convert_s, core_tile, conversion_times_s(layer, chip))
+    np.maximum.at(convert_s, placed.core_tile, conversion_times_s(layer, chip))
     word_bits, _, word_fs = _buffer_words(chip)
     bus, adds = chip.events_per_s("bus_bits"), _latency_s(chip, "shift_adds")
     return [
         _LaneFigures(
-            int((core_tile == k).sum()),
+            int((placed.core_tile == k).sum()),
             {
                 "lane_port_fs": -(-int(fetched[k]) // word_bits) * word_fs,
                 "lane_bus_fs": fs(spread[k] / bus) if bus else 0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from math import isqrt, sqrt
 from typing import final
@@ -73,7 +73,7 @@ class MeshWiring(Wiring):
 
     concentration: int = 1
 
-    @property
+    @cached_property
     def side(self) -> int:
         """Routers in a row, and rows."""
         return _root(-(-self.n_tiles // self.concentration))
