@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -18,18 +18,28 @@ from xbar.quantization.network import integer_columns
 _AT_ONCE = 1 << 20  # weights
 
 
-def weighed(outline: Outline, network: Network, progress: Callable[[str], None] = lambda name: None) -> Outline:
+def weighed(
+    outline: Outline,
+    network: Network,
+    progress: Callable[[str], None] = lambda name: None,
+    known: dict[Hashable, NDArray[np.int64]] | None = None,
+) -> Outline:
     """The outline of a network with what all of its weights say about its cells (`LayerOutline.mean_rel`).
 
-    progress hears which layer's turn it is. Outlines of chips whose cells have no conductances stay as they are.
+    progress hears which layer's turn it is. known: remembers the cells of a network from one chip to the next. Outlines
+    of chips whose cells have no conductances stay as they are.
     """
     if outline.chip.device.range_S is None:
         return outline
-    levels = outline.chip.device.levels_rel()
+    chip, seen = outline.chip, {} if known is None else known
+    levels = chip.device.levels_rel()
     layers = []
     for layer, shape in zip(network.layers, outline.layers, strict=True):
-        progress(layer.name)
-        counts = level_counts(layer, outline.chip)
+        key = layer.name, chip.precision, chip.encoding, chip.device.cell_bits, chip.crossbar.rows
+        if key not in seen:
+            progress(layer.name)
+            seen[key] = level_counts(layer, chip)
+        counts = seen[key]
         layers.append(replace(shape, mean_rel=float(counts @ levels) / int(counts.sum())))
     return replace(outline, layers=tuple(layers))
 

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
@@ -141,7 +142,7 @@ def _apply(document: Document, overrides: Mapping[str, Any]) -> tuple[dict[str, 
     found = []
     for path, text in overrides.items():
         try:
-            value = yaml.load(text, _Loader) if isinstance(text, str) else copy.deepcopy(text)
+            value = copy.deepcopy(_read(text) if isinstance(text, str) else text)
         except yaml.YAMLError:
             found.append(f"--set {path}: is not a YAML value, got {text!r}; quote it")
             continue
@@ -150,6 +151,11 @@ def _apply(document: Document, overrides: Mapping[str, Any]) -> tuple[dict[str, 
         if problem:
             found.append(f"--set {path}: {problem}")
     return data, placed, found
+
+
+@lru_cache(maxsize=1024)  # points of a sweep repeat the same few texts
+def _read(text: str) -> Any:
+    return yaml.load(text, _Loader)
 
 
 def _put(data: Any, steps: list[str], value: Any) -> tuple[str | None, Place]:

@@ -457,6 +457,11 @@ def load_chip(
     noise: name (`list_noises()`) or file of a noise model that takes the place of the chip's own; overrides come after
     it: {"noise.time_s": 3600}. Raises ConfigError with every problem at once, by file and line.
     """
+    return validate(Chip, crossbar_document(name_or_path, noise), overrides)
+
+
+def crossbar_document(name_or_path: str | Path, noise: str | Path | None = None) -> Document:
+    """What `load_chip` makes a chip of: `validate(Chip, document, overrides)`, for many chips of one file."""
     document = chip_document(name_or_path)
     if is_spiking(document):
         raise ConfigError(f"chip: {name_or_path} is a chip of spiking cores; use `xbar spike`, or load_spiking_chip")
@@ -466,4 +471,4 @@ def load_chip(
         model = noise_document(chosen)
         data = {**document.data, "noise": model.data}
         document = Document(document.path, data, document.lines, {("noise",): model})
-    return validate(Chip, document, overrides)
+    return document

@@ -56,9 +56,8 @@ class Links:
 
     def hops(self, source: int, target: int) -> tuple[int, int]:
         """How many links `route` takes between tiles of a chip, and how many in and out of chips."""
-        if OUTSIDE not in (source, target) and self.chip_of(source) == self.chip_of(target):
-            first = self.chip_of(source) * self.tiles
-            return self.wiring.hops(source - first, target - first), 0
+        if OUTSIDE not in (source, target) and source // self.tiles == target // self.tiles:
+            return self.wiring.hops(source % self.tiles, target % self.tiles), 0
         if source == target:
             return 0, 0
         inner = sum(self.wiring.hops(0, tile % self.tiles) for tile in (source, target) if tile != OUTSIDE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -42,6 +43,7 @@ _DURATION = {"min": 60.0, "h": 3600.0, "day": 86400.0, "days": 86400.0, "year": 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(\S*)\s*")
 
 
+@lru_cache(maxsize=256)
 def _split_unit(text: str) -> tuple[float, str] | None:
     """Factor to SI and the SI unit of a unit with prefix; None if it is none that we know."""
     if text in _DURATION:

@@ -53,9 +53,34 @@ def test_a_networks_weights_are_written_and_scaled(xbar, tmp_path: Path) -> None
     assert "where the time" not in out
 
 
+def test_many_points_have_a_row_each(xbar, tmp_path: Path) -> None:
+    files = {name: tmp_path / f"out.{name}" for name in ("json", "png")}
+    code, out, err = xbar(
+        "estimate", "--vary", "core.adcs=1,2,4", "--vary", "chip.tiles=1,168", "--chips", 1, "--workers", 1,
+        "--json", files["json"], "--plot", files["png"],
+    )  # fmt: skip
+    assert code == 0, err
+    for words in ("adcs", "tiles", "energy", "latency", "used area", "accuracy is not looked at", "no other point"):
+        assert words in out, words
+    rows = json.loads(files["json"].read_text())
+    assert [(row["core.adcs"], row["chip.tiles"]) for row in rows] == [(a, t) for a in "124" for t in ("1", "168")]
+    assert all(row["energy_J"] > 0 for row in rows)
+    assert files["png"].stat().st_size > 20_000
+
+
 def test_the_options_explain_themselves(xbar) -> None:
     out = xbar("estimate", "--help")[1]
-    for option in ("--chips", "--turns", "--no-cycles", "--technology", "--trace", "--trace-limit", "--plot", "--json"):
+    for option in (
+        "--chips",
+        "--turns",
+        "--no-cycles",
+        "--technology",
+        "--trace",
+        "--trace-limit",
+        "--plot",
+        "--json",
+        "--vary",
+    ):
         assert option in out
     assert "estimate" in xbar("--help")[1]
 
@@ -65,6 +90,14 @@ def test_the_options_explain_themselves(xbar) -> None:
     [
         (("vgg61",), ("did you mean vgg16?",)),
         (("demo", "--no-cycles", "--trace", "t.json", "--inputs", 2), ("--trace: has no effect", "--inputs: has no")),
+        (
+            ("demo", "--vary", "adc.bits=3,4", "--trace", "t.json", "--turns", 5),
+            ("--trace: is of one chip", "--turns: is of"),
+        ),
+        (("demo", "--vary", "adc.bits=3,4", "--inputs", 2), ("--inputs: has no effect", "--cycles")),
+        (("demo", "--vary", "adc.bits=3,4", "--set", "adc.bits=4"), ("--set adc.bits: is varied too",)),
+        (("demo", "--vary", "adc.bts=3,4"), ("adc.bts", "did you mean")),
+        (("demo", "--workers", 2), ("--workers: has no effect without --vary",)),
         (("demo", "--trace-limit", 5), ("--trace-limit: has no effect without --trace",)),
         (("demo", "--trace", "t.txt", "--plot", "p.foo"), ("--trace: must end in .json", "--plot: must end in .png")),
         (("demo", "--trace", "/no/such/t.json"), ("cannot be written",)),

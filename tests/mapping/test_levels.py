@@ -32,6 +32,19 @@ def test_levels_are_those_of_the_cells(kind):
         assert shape.mean_rel == pytest.approx(levels[placed.cells].mean())
 
 
+def test_what_is_known_of_a_network_is_not_counted_again():
+    """Another range of conductances changes the mean, not the levels; another number of bits changes both."""
+    qnet = small_network(random_weights([(6, 10), (3, 6)], seed=1))
+    known = {}
+    told = []
+    for device in (DEVICE, {**DEVICE, "g_min_S": 2e-6}, {**DEVICE, "cell_bits": 2}):
+        sketch = mapping.outline(qnet.network, small_chip(device=device))
+        shared = mapping.weighed(sketch, qnet.network, told.append, known)
+        alone = mapping.weighed(sketch, qnet.network)
+        assert [layer.mean_rel for layer in shared.layers] == [layer.mean_rel for layer in alone.layers]
+    assert (len(told), len(known)) == (4, 4)
+
+
 def test_a_device_without_conductances_is_not_looked_into():
     qnet = small_network(random_weights([(3, 6)]))
     sketch = mapping.outline(qnet.network, small_chip())

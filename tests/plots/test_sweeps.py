@@ -139,3 +139,22 @@ def test_single_runs_have_a_line_and_no_band() -> None:
     assert len(ax.collections) == 0
     single = plots.accuracy_band([1, 2], [Spread((0.9,)), Spread((0.8,))], Figure().add_subplot())
     assert (len(single.lines), len(single.collections)) == (1, 0)
+
+
+def test_estimates_are_drawn_with_their_front(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "core.adcs": ["1", "2", "4", "8"],
+            "problem": ["", "", "", "too few tiles"],
+            "energy_J": [1e-6, 2e-6, 2e-6, np.nan],
+            "latency_s": [2e-3, 1e-3, 3e-3, np.nan],
+            "used_area_m2": [1e-6, 2e-6, 3e-6, np.nan],
+        }
+    )
+    ax = plots.estimates(frame, Figure().add_subplot())
+    others, front = ax.collections
+    assert_allclose(others.get_offsets(), [[2e-6, 3e-3]])
+    assert_allclose(front.get_offsets(), [[1e-6, 2e-3], [2e-6, 1e-3]])
+    assert_allclose(front.get_array(), [1, 2])
+    plots.save_estimates(frame, tmp_path / "points.png")
+    assert (tmp_path / "points.png").stat().st_size > 20_000

@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 import hw_configs
 from xbar.errors import DataError, OutputError
 from xbar.sweep.grid import grid_of
 from xbar.sweep.job import Job, run
-from xbar.sweep.pool import pareto_front, sweep
+from xbar.sweep.pool import sweep
 
 SMALL = Job(n_inputs=10, n_calibration=20, settings={"precision.weight_bits": "8", "precision.input_bits": "8"})
 GRID = grid_of(["adc.bits=3,4", "crossbar.rows=64,128"])
@@ -163,15 +161,3 @@ def test_other_files_are_not_touched(tmp_path: Path) -> None:
     assert file.read_text() == "my notes\n"
     with pytest.raises(OutputError, match="cannot be written"):
         sweep(SMALL, GRID, tmp_path / "no" / "folder.jsonl")
-
-
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=12))
-def test_the_pareto_front_is_what_nothing_beats(points: list[tuple[int, int]]) -> None:
-    frame = pd.DataFrame(points, columns=["cost", "gain"], dtype=float)
-    front = pareto_front(frame, "cost", "gain")
-
-    def beaten(a: tuple[int, int]) -> bool:
-        return any(b[0] <= a[0] and b[1] >= a[1] and b != a for b in points)
-
-    kept = {points[i] for i in frame.index[front]}
-    assert kept == {p for p in points if not beaten(p)}

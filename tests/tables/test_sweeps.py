@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from xbar.tables.sweeps import print_sweep
+from xbar.tables.sweeps import print_estimates, print_sweep
 
 
 def _frame(varied: dict[str, list[str]], **more: object) -> pd.DataFrame:
@@ -71,3 +71,32 @@ def test_figures_of_single_points_may_be_missing() -> None:
     text = _printed(frame, ["noise"], 200)
     assert "nan" not in text
     assert "1.00%" in text
+
+
+def _estimates(n: int, problem: str = "") -> str:
+    """n points of which the later cost more energy and less time; the last one has the problem."""
+    steps = np.arange(n, dtype=float)
+    frame = pd.DataFrame({"core.adcs": [str(i) for i in range(n)], "adc.bits": "8", "problem": ""})
+    figures = {"energy_J": 1e-9 * (1 + steps), "latency_s": 1e-6 * (n - steps), "used_area_m2": 1e-6, "power_W": 1.0}
+    frame = frame.assign(**figures, energy_delay_Js=figures["energy_J"] * figures["latency_s"])
+    if problem:
+        frame.loc[n - 1, "problem"] = problem
+        frame.loc[n - 1, list(figures)] = np.nan
+    console = Console(width=100, file=io.StringIO(), record=True)
+    print_estimates(frame, ["core.adcs", "adc.bits"], console)
+    return console.export_text()
+
+
+def test_estimates_of_few_points_are_all_shown() -> None:
+    text = _estimates(5, "chip.tiles: too few")
+    assert text.count("*") == 4 + 1
+    assert "problem 1: chip.tiles: too few" in text
+    assert "no other point of the same adc.bits has less energy, latency and used area at once" in text
+    assert "accuracy is not looked at" in text
+
+
+def test_of_many_estimates_the_best_are_shown() -> None:
+    text = _estimates(60, "chip.tiles: too few")
+    assert "60 points, 1 with a problem; 40 of 59 points on the Pareto front by energy x delay" in text
+    assert "problem 1: chip.tiles: too few" in text
+    assert text.count("*") == 40 + 1

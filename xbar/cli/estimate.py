@@ -5,12 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xbar.cli.options import ChipOption, Digital, Set, TileBudget, out, stages, writable
+from xbar.cli.options import (
+    ChipOption,
+    Digital,
+    Set,
+    TileBudget,
+    Vary,
+    Workers,
+    err,
+    out,
+    stages,
+    varied,
+    writable,
+)
 from xbar.errors import XbarError
+
+if TYPE_CHECKING:
+    from xbar.sweep.estimate_job import EstimateJob
 
 TRACE_LIMIT = 200_000  # intervals, about 30 MB
 PLOT_LIMIT = 2_000_000  # of which a plot is drawn
@@ -27,6 +42,7 @@ def estimate(
     ] = "demo",
     chip: ChipOption = "isaac_isca_2016",
     set_: Set = None,
+    vary: Vary = None,
     digital: Digital = None,
     technology: Annotated[
         str | None,
@@ -53,8 +69,13 @@ def estimate(
         int | None, typer.Option("--inputs", "-n", min=1, help=f"Inputs of the cycle model (default: {N_INPUTS}).")
     ] = None,
     cycles: Annotated[
-        bool, typer.Option(help="Simulate the chip cycle by cycle; else times are those of the crossbars alone.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Simulate the chip cycle by cycle; else times are those of the crossbars alone. Default: simulate, "
+            "but not with --vary."
+        ),
+    ] = None,
+    workers: Workers = None,
     trace: Annotated[
         Path | None,
         typer.Option(help="Write what was done when to this JSON file, for ui.perfetto.dev or chrome://tracing."),
@@ -63,9 +84,12 @@ def estimate(
         int | None,
         typer.Option(min=1, help=f"Intervals that --trace keeps, the first ones (default: {TRACE_LIMIT:,})."),
     ] = None,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write every figure (of every point of --vary) to this file.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Draw where time and power go into this file (png, svg, pdf).")
+        Path | None,
+        typer.Option(help="Draw where time and power go, or the points of --vary, into this file (png, svg, pdf)."),
     ] = None,
 ) -> None:
     """Tell what a network costs on a chip, from its shapes and weights alone: area, energy, power, latency, bottleneck.
@@ -80,12 +104,15 @@ def estimate(
     xbar estimate model.pt2 --tile-budget 168 --set adc.bits=6 --trace trace.json
 
     xbar estimate vgg16 --chip generic_1t1r --technology '22 nm' --turns 1000
-    """
-    from xbar.tables.estimates import print_estimate
 
-    problems = list(_problems(cycles, inputs, trace, trace_limit, plot))
+    xbar estimate vgg8 --vary crossbar.rows=64,128,256 --vary adc.bits=4..8 --vary core.adcs=1,2,4,8 --plot points.png
+    """
+    with_cycles = cycles if cycles is not None else not vary
+    problems = list(_problems(with_cycles, inputs, trace, trace_limit, plot))
+    problems += _vain_with_vary(trace, turns) if vary else _vain_without_vary(workers)
     if problems:
         raise XbarError(problems)
+    grid = varied(vary, set_)
     for file in (trace, json_out, plot):
         writable(file)
     from xbar.sweep.estimate_job import EstimateJob, run_estimate
@@ -102,10 +129,15 @@ def estimate(
         tile_budget=tile_budget,
         n_chips=chips,
         n_inputs=inputs or N_INPUTS,
-        with_cycles=cycles,
-        max_trace=max(kept, drawn) if cycles else 0,
+        with_cycles=with_cycles,
+        max_trace=max(kept, drawn) if with_cycles else 0,
         turn_inputs=turns,
     )
+    if vary:
+        _estimate_all(job, grid, workers, json_out, plot)
+        return
+    from xbar.tables.estimates import print_estimate
+
     with stages() as stage:
         estimated = run_estimate(job, stage)
     print_estimate(estimated, out)
@@ -119,6 +151,36 @@ def estimate(
         save_estimate(estimated, plot)
 
 
+def _estimate_all(
+    job: EstimateJob, grid: list[dict[str, str]], workers: int | None, json_out: Path | None, plot: Path | None
+) -> None:
+    from xbar.sweep.estimate_grid import estimate_grid
+    from xbar.tables.sweeps import print_estimates, sweep_progress
+
+    with sweep_progress(err) as on_point:
+        frame = estimate_grid(job, grid, workers, on_point)
+    if (frame.problem != "").all():
+        raise XbarError(dict.fromkeys(frame.problem))
+    print_estimates(frame, list(grid[0]), out)
+    if json_out is not None:
+        frame.to_json(json_out, orient="records", indent=1)
+    if plot is not None:
+        from xbar.plots import save_estimates
+
+        save_estimates(frame, plot)
+
+
+def _vain_with_vary(trace: Path | None, turns: int | None) -> Iterator[str]:
+    for name, value in (("--trace", trace), ("--turns", turns)):
+        if value is not None:
+            yield f"{name}: is of one chip, not of the points of --vary, got {value}; leave one of the two out"
+
+
+def _vain_without_vary(workers: int | None) -> Iterator[str]:
+    if workers is not None:
+        yield f"--workers: has no effect without --vary, got {workers}; add for example --vary adc.bits=3..8"
+
+
 def _problems(
     cycles: bool, inputs: int | None, trace: Path | None, trace_limit: int | None, plot: Path | None
 ) -> Iterator[str]:
@@ -126,7 +188,7 @@ def _problems(
     if not cycles:
         for name, value in (("--inputs", inputs), ("--trace", trace)):
             if value is not None:
-                yield f"{name}: has no effect with --no-cycles, got {value}; leave one of the two out"
+                yield f"{name}: has no effect without the cycle model, got {value}; leave it out, or add --cycles"
     if trace is None and trace_limit is not None:
         yield f"--trace-limit: has no effect without --trace, got {trace_limit}; add for example --trace trace.json"
     if trace is not None and trace.suffix != ".json":

@@ -1,4 +1,4 @@
-"""What the commands `run` and `sweep` have in common: their options, the job that these describe, files, consoles."""
+"""What the commands have in common: their options, the job that these describe, files, consoles."""
 
 from __future__ import annotations
 
@@ -51,6 +51,16 @@ TileBudget = Annotated[
     int | None,
     typer.Option(min=1, help="Duplicate the weights of slow layers within this number of tiles (default: none)."),
 ]
+Vary = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--vary",
+        "-v",
+        help="adc.bits=3..8, crossbar.rows=64,128,256 or noise.time_s='1 s,1 day,1 year'. Repeatable.",
+        metavar="PATH=VALUES",
+    ),
+]
+Workers = Annotated[int | None, typer.Option("--workers", "-w", min=1, help="Processes (default: one per core).")]
 Noise = Annotated[
     str | None,
     typer.Option(
@@ -63,6 +73,18 @@ Seed = Annotated[int, typer.Option(min=0, help="Fixes every random number; run k
 SameChip = Annotated[
     bool, typer.Option("--same-chip", help="All runs programme the same devices anew; else each run is another chip.")
 ]
+
+
+def varied(vary: list[str] | None, set_: list[str] | None) -> list[dict[str, str]]:
+    """The points of --vary. XbarError for what --set fixes as well."""
+    from xbar.sweep.grid import grid_of, settings_of
+
+    grid = grid_of(vary or [])
+    doubled = sorted(set(settings_of(set_ or [])) & set(grid[0]))
+    if doubled:
+        raise XbarError([f"--set {path}: is varied too; give it to --set or to --vary" for path in doubled])
+    return grid
+
 
 out = Console()
 err = Console(stderr=True)

@@ -22,9 +22,12 @@ from xbar.cli.options import (
     Set,
     Std,
     TileBudget,
+    Vary,
+    Workers,
     err,
     job_of,
     out,
+    varied,
     writable,
 )
 from xbar.errors import OutputError, XbarError
@@ -34,15 +37,7 @@ Smaller = Literal["energy_J", "latency_s", "power_W", "used_area_m2", "area_m2"]
 
 def sweep(
     model: Model = "demo",
-    vary: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--vary",
-            "-v",
-            help="adc.bits=3..8, crossbar.rows=64,128,256 or noise.time_s='1 s,1 day,1 year'. Repeatable.",
-            metavar="PATH=VALUES",
-        ),
-    ] = None,
+    vary: Vary = None,
     out_file: Annotated[
         Path, typer.Option("--out", "-o", help="One line of JSON per point; run again to resume.")
     ] = Path("sweep.jsonl"),
@@ -59,9 +54,7 @@ def sweep(
     std: Std = "",
     digital: Digital = None,
     tile_budget: TileBudget = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", "-w", min=1, help="Processes (default: one per core).")
-    ] = None,
+    workers: Workers = None,
     x: Annotated[
         Smaller, typer.Option(help="Figure on the horizontal axis of the Pareto plot, the less the better.")
     ] = "energy_J",
@@ -77,12 +70,7 @@ def sweep(
 
     xbar sweep --noise pcm_joshi_2020 --runs 5 --vary noise.time_s='1 s,1 h,1 day,1 year'
     """
-    from xbar.sweep.grid import grid_of, settings_of
-
-    grid = grid_of(vary or [])
-    doubled = sorted(set(settings_of(set_ or [])) & set(grid[0]))
-    if doubled:
-        raise XbarError([f"--set {path}: is varied too; give it to --set or to --vary" for path in doubled])
+    grid = varied(vary, set_)
     job = job_of(
         model,
         data,

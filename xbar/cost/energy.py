@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from xbar.events import Event
-from xbar.hardware import Chip, LedgerRow
+from xbar.hardware import LedgerRow
 from xbar.outline import LayerOutline, Outline
 from xbar.result import Activity, LayerActivity, Uncosted
 
@@ -20,21 +20,24 @@ def is_adc(row: LedgerRow) -> bool:
 def dynamic_J(row: LedgerRow, outline: Outline, activity: Activity) -> dict[str, float]:
     """Energy per inference of one kind of part, by layer and HOST."""
     if is_adc(row):
+        used = {bits for layer in outline.layers for bits in (*(layer.adc.bits or ()), layer.adc.unit_bits)} - {None}
+        energies = {bits: outline.chip.adc.cost(bits).energy_J for bits in used}
         pairs = zip(outline.layers, activity.layers, strict=True)
-        return {layer.name: _adc_J(outline.chip, layer, seen) / activity.n_inputs for layer, seen in pairs}
+        return {layer.name: _adc_J(layer, seen, energies) / activity.n_inputs for layer, seen in pairs}
     return {
         name: sum(seen.get(event, 0) * energy_J for event, energy_J in row.energies) / activity.n_inputs
         for name, seen in activity.counts.items()
     }
 
 
-def _adc_J(chip: Chip, layer: LayerOutline, counts: LayerActivity) -> float:
+def _adc_J(layer: LayerOutline, counts: LayerActivity, energies: Mapping[int | None, float]) -> float:
+    """energies: of a conversion, by bits."""
     bits = layer.adc.bits
     if bits is None:
         return 0.0
-    energy_J = sum(n * chip.adc.cost(b).energy_J for n, b in zip(counts.conversions, bits, strict=True))
+    energy_J = sum(n * energies[b] for n, b in zip(counts.conversions, bits, strict=True))
     if layer.adc.unit_bits is not None:
-        energy_J += counts.unit_conversions * chip.adc.cost(layer.adc.unit_bits).energy_J
+        energy_J += counts.unit_conversions * energies[layer.adc.unit_bits]
     return energy_J
 
 

@@ -38,8 +38,14 @@ def part_class(family: type[P], kind: object) -> type[P]:
         hint = f"did you mean {close[0]}? " if close else ""
         listed = ", ".join(known)
         raise ValueError(f"must be a kind of {name}; {hint}the kinds are {listed}, or module:Class of your own")
-    module = importlib.import_module(known[kind])
-    (found,) = (c for c in vars(module).values() if _is_final(c, family) and c.__module__ == module.__name__)
+    own: Any = _only_class(family, known[kind])
+    return own
+
+
+@cache
+def _only_class(family: type[Part], module_name: str) -> type[Part]:
+    module = importlib.import_module(module_name)
+    (found,) = (c for c in vars(module).values() if _is_final(c, family) and c.__module__ == module_name)
     return found
 
 

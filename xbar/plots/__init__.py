@@ -15,7 +15,7 @@ from xbar.plots.errors import error_maps, error_shares, saturation
 from xbar.plots.floor import tile_map, traffic_map
 from xbar.plots.report import adc_bits, area, energy, save_outcome
 from xbar.plots.spikes import core_map, link_map, raster, save_spikes, spiking_energy
-from xbar.plots.sweeps import accuracy_band, pareto, save_sweep, sweep_bands
+from xbar.plots.sweeps import accuracy_band, estimates, pareto, save_estimates, save_sweep, sweep_bands
 
 __all__ = [
     "accuracy_band",
@@ -28,6 +28,7 @@ __all__ = [
     "energy",
     "error_maps",
     "error_shares",
+    "estimates",
     "gantt",
     "link_map",
     "node_voltages",
@@ -35,6 +36,7 @@ __all__ = [
     "raster",
     "saturation",
     "save_estimate",
+    "save_estimates",
     "save_outcome",
     "save_spikes",
     "save_sweep",

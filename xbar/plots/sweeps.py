@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from xbar.plots.files import save
 from xbar.spread import Spread
@@ -125,10 +126,10 @@ def _time_axis(x: np.ndarray, ax: Axes) -> None:
 
 def pareto(frame: pd.DataFrame, smaller: str, ax: Axes, larger: str = "accuracy") -> Axes:
     """All points of a sweep, and the front that none of them beats; labels are the varied settings."""
-    from xbar.sweep.pool import pareto_front
+    from xbar.sweep.front import pareto_front
 
     done = frame.dropna(subset=[smaller, larger])
-    front = done[pareto_front(done, smaller, larger)].sort_values(smaller)
+    front = done[pareto_front(done, [smaller], [larger])].sort_values(smaller)
     ax.scatter(done[smaller], done[larger], color="0.7", zorder=2, label="all points")
     ax.plot(front[smaller], front[larger], "o-", color="tab:orange", zorder=3, label="Pareto front")
     varied = list(frame.columns[: list(frame.columns).index("accuracy_float")])
@@ -152,6 +153,39 @@ def pareto(frame: pd.DataFrame, smaller: str, ax: Axes, larger: str = "accuracy"
     ax.margins(x=0.2, y=0.1)
     ax.grid(color="0.92")
     ax.legend(loc="lower right")
+    return ax
+
+
+def save_estimates(frame: pd.DataFrame, file: Path) -> None:
+    """Energy, latency and used area (the colour) of many design points, and the front that none of them beats."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    estimates(frame, figure.subplots())
+    save(figure, file)
+
+
+def estimates(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """The points of `xbar.sweep.estimate_grid`, both axes logarithmic; those of the Pareto front have an edge."""
+    from xbar.sweep.estimate_grid import estimate_front
+
+    done = frame[frame.problem == ""]
+    front, same = estimate_front(done)
+    area_mm2 = 1e6 * done.used_area_m2
+    colors = Normalize(area_mm2.min(), area_mm2.max())
+    alike = f", each for the same {', '.join(same)}" if same else ""
+    for rows, edge, label in ((~front, "none", "all points"), (front, "black", f"Pareto front{alike}")):
+        x, y, area = done.energy_J[rows], done.latency_s[rows], area_mm2[rows]
+        dots = ax.scatter(x, y, s=18, c=area, norm=colors, edgecolors=edge, label=label)
+    figure = ax.get_figure()
+    assert figure is not None
+    figure.colorbar(dots, ax=ax, label="used area (mm²)")
+    ax.set(xscale="log", yscale="log", xlabel="energy per inference", ylabel="latency")
+    for axis, unit in ((ax.xaxis, "J"), (ax.yaxis, "s")):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(EngFormatter(unit))
+        axis.set_minor_locator(NullLocator())
+    ax.grid(color="0.92")
+    ax.set_axisbelow(True)
+    ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 

@@ -13,6 +13,7 @@ import torch
 
 import mapping
 from mapping.levels import weighed
+from xbar.config import Document, validate
 from xbar.cost import estimate
 from xbar.cost.cycles import cycles
 from xbar.cost.multiplex import Multiplexed, cells_of, multiplexed
@@ -20,7 +21,7 @@ from xbar.cost.programming import Programming, price, why_not
 from xbar.cost.tiles import TilePower, tile_power
 from xbar.errors import CapacityError, ModelError
 from xbar.frontends.torch_module import from_torch
-from xbar.hardware import Chip, load_chip
+from xbar.hardware import Chip, crossbar_document, load_chip
 from xbar.network import Network
 from xbar.outline import Outline
 from xbar.result import Report
@@ -64,7 +65,11 @@ class EstimateJob:
 
     def load_chip(self) -> Chip:
         """The chip with its settings, in its technology. Raises ConfigError."""
-        chip = load_chip(self.chip, dict(self.settings))
+        return self.chip_of(crossbar_document(self.chip))
+
+    def chip_of(self, document: Document) -> Chip:
+        """The same, of the chip's file as it was read before."""
+        chip = validate(Chip, document, dict(self.settings))
         return chip if self.technology is None else scaled(chip, self.technology)
 
 
@@ -130,7 +135,7 @@ def run_estimate(job: EstimateJob, stage: Stage = lambda name: None) -> Estimate
     """The estimate of a job; `stage` hears what is being done. Raises XbarError for anything wrong in its inputs."""
     chip = job.load_chip()
     stage("tracing the model")
-    network, notes = _network(job.model, job.digital)
+    network, notes = network_of(job.model, job.digital)
     notes += _scaling_notes(load_chip(job.chip, dict(job.settings)), chip)
     return estimate_network(
         network,
@@ -171,7 +176,7 @@ def estimate_network(
     found = None
     if n_inputs is not None:
         stage("simulating cycles")
-        found = _cycles(sketch, n_inputs, max_trace)
+        found = simulated(sketch, n_inputs, max_trace)
     stage("estimating")
     return Estimate(
         outline=sketch,
@@ -182,7 +187,8 @@ def estimate_network(
     )
 
 
-def _cycles(sketch: Outline, n_inputs: int, max_trace: int) -> Cycles:
+def simulated(sketch: Outline, n_inputs: int, max_trace: int = 0) -> Cycles:
+    """The cycle model's run of an estimate; CapacityError says how to do without."""
     try:
         return cycles(sketch, n_inputs, max_trace)
     except CapacityError as error:
@@ -191,7 +197,7 @@ def _cycles(sketch: Outline, n_inputs: int, max_trace: int) -> Cycles:
         ) from error
 
 
-def _network(model: str, digital: tuple[str, ...]) -> tuple[Network, tuple[str, ...]]:
+def network_of(model: str, digital: tuple[str, ...]) -> tuple[Network, tuple[str, ...]]:
     """The network that a job names, and what to know about it. Raises ModelError."""
     if model in BUILT_IN:
         return _built_in(model, digital), (_UNTRAINED.format(model),)

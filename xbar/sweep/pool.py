@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from xbar import datasets
 from xbar.errors import DataError, OutputError, XbarError
 from xbar.sweep.job import Job, run
+from xbar.sweep.workers import in_processes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,19 +44,11 @@ def sweep(
     tell = on_point or (lambda n, total: None)
     tell(len(jobs) - len(todo), len(jobs))
     if todo:
-        for line in _computed(todo, min(n_workers or os.cpu_count() or 1, len(todo))):
+        for line in in_processes(_point, todo, n_workers):
             _append(file, line)
             done[line["id"]] = line
             tell(sum(i in done for i in ids), len(jobs))
     return _table(grid, [done[i] for i in ids])
-
-
-def pareto_front(frame: pd.DataFrame, smaller: str, larger: str) -> pd.Series:
-    """Which rows no other row beats: none has both less of `smaller` and more of `larger` (or equal in one)."""
-    ordered = frame.dropna(subset=[smaller, larger]).sort_values([smaller, larger], ascending=[True, False])
-    best = ordered[larger].cummax().shift(fill_value=float("-inf"))
-    front = set(ordered.index[ordered[larger] > best])
-    return frame.index.to_series().isin(front)
 
 
 def _identity(job: Job, data: object) -> str:
@@ -122,41 +111,6 @@ def _append(file: Path, line: dict[str, Any] | None) -> None:
             os.fsync(stream.fileno())
     except OSError as error:
         raise OutputError(f"{file}: cannot be written ({error.strerror}); give another -o") from error
-
-
-def _computed(todo: Sequence[tuple[str, Job]], n_workers: int) -> Iterator[dict[str, Any]]:
-    if n_workers == 1:
-        yield from (_point(i, j) for i, j in todo)
-        return
-    threads = max(1, (os.cpu_count() or 1) // n_workers)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_workers, context, _start_worker, (threads,)) as pool:
-        try:
-            for future in as_completed([pool.submit(_point, i, j) for i, j in todo]):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise XbarError(
-                "sweep: a worker process died, perhaps for want of memory; finished points are kept, so run the same "
-                "sweep again, with fewer workers"
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start_worker(n_threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(n_threads)  # the kernels follow
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    """A killed parent cannot stop its workers: they leave by themselves."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _point(identity: str, job: Job) -> dict[str, Any]:

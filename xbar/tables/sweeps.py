@@ -31,6 +31,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "tops_per_W": ("TOPS/W", lambda v: f"{v:.4g}"),
 }
 _UNLIMITED = 10_000  # characters, wider than any table
+_MANY = 40  # rows
 _FEWEST = 4  # columns of figures that are shown however narrow the console is
 
 
@@ -39,13 +40,45 @@ def print_sweep(frame: pd.DataFrame, varied: Sequence[str], smaller: str, consol
 
     No front where noise alone was varied, which nobody chooses.
     """
+    from xbar.sweep.front import pareto_front
     from xbar.sweep.grid import is_noise
-    from xbar.sweep.pool import pareto_front
 
     figures = sorted((f for f in _COLUMNS if f in frame), key=lambda f: f != smaller and not f.startswith("accuracy"))
     front = [False] * len(frame)
     if figures and not (varied and all(map(is_noise, varied))):
-        front = list(pareto_front(frame, smaller, "accuracy"))
+        front = list(pareto_front(frame, [smaller], ["accuracy"]))
+    print_points(frame, varied, figures, front, console)
+    if any(front):
+        console.print(f"* nothing has both higher accuracy and lower {smaller}", highlight=False)
+
+
+def print_estimates(frame: pd.DataFrame, varied: Sequence[str], console: Console) -> None:
+    """One row per point of `xbar.sweep.estimate_grid`; of many the Pareto front alone, least energy x delay first.
+
+    At least one point must be without a problem.
+    """
+    from xbar.sweep.estimate_grid import estimate_front
+
+    front, same = estimate_front(frame)
+    best = frame[front].sort_values("energy_delay_Js")
+    shown, note = frame, ""
+    if len(frame) > _MANY:
+        wrong = frame[~frame.problem.duplicated() & (frame.problem != "")]
+        shown = frame.loc[[*best.index[:_MANY], *wrong.index[:_MANY]]]
+        kept = "the Pareto front" if len(best) <= _MANY else f"{_MANY} of {len(best):,} points on the Pareto front"
+        note = f"{len(frame):,} points, {(frame.problem != '').sum():,} with a problem; {kept} by energy x delay"
+    print_points(shown, varied, [name for name in _COLUMNS if name in frame], list(front[shown.index]), console)
+    alike = f" of the same {', '.join(same)}" if same else ""
+    text = f"* no other point{alike} has less energy, latency and used area at once"
+    for line in (note, text, "accuracy is not looked at: xbar sweep simulates it"):
+        if line:
+            console.print(line, highlight=False)
+
+
+def print_points(
+    frame: pd.DataFrame, varied: Sequence[str], figures: Sequence[str], front: Sequence[bool], console: Console
+) -> None:
+    """A table of points, as many figures as the console is wide, and below it what is wrong with some of them."""
     table = _sweep_table(frame, varied, figures, front)
     unlimited = console.options.update(max_width=_UNLIMITED)
     while console.measure(table, options=unlimited).maximum > console.width and len(figures) > _FEWEST:
@@ -54,8 +87,6 @@ def print_sweep(frame: pd.DataFrame, varied: Sequence[str], smaller: str, consol
     console.print(table)
     for number, problem in enumerate(_problems(frame), 1):
         console.print(f"[red]problem {number}[/]: {escape(problem)}", highlight=False)
-    if any(front):
-        console.print(f"* nothing has both higher accuracy and lower {smaller}", highlight=False)
 
 
 def _sweep_table(frame: pd.DataFrame, varied: Sequence[str], figures: Sequence[str], front: Sequence[bool]) -> Table:

@@ -1,0 +1,33 @@
+"""Which design points of a sweep nobody has a reason to pass over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def pareto_front(
+    frame: pd.DataFrame, smaller: Sequence[str], larger: Sequence[str] = (), within: Sequence[str] = ()
+) -> pd.Series:
+    """Which rows no other row beats: none is as good in every figure and better in one.
+
+    smaller, larger: figures of which less, and more, is better. Of rows that are alike the first is on the front; rows
+    that lack a figure are not. within: columns; rows compete with those of the same values only.
+    """
+    import pandas as pd
+
+    if within and len(frame):
+        return pd.concat([pareto_front(group, smaller, larger) for _, group in frame.groupby(list(within))])[
+            frame.index
+        ]
+    values = np.column_stack([frame[name] for name in smaller] + [-frame[name] for name in larger]).astype(float)
+    front: list[int] = []
+    for i in np.lexsort(values.T[::-1]).tolist():  # whoever beats a row comes before it
+        if not np.isnan(values[i]).any() and not (values[front] <= values[i]).all(axis=1).any():
+            front.append(i)
+    return pd.Series(np.isin(np.arange(len(frame)), front), index=frame.index)
