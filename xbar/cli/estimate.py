@@ -163,7 +163,8 @@ def _estimate_all(
         raise XbarError(dict.fromkeys(frame.problem))
     print_estimates(frame, list(grid[0]), out)
     if json_out is not None:
-        frame.to_json(json_out, orient="records", indent=1)
+        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")  # a point with a problem has null
+        json_out.write_text(json.dumps(rows, indent=1) + "\n")
     if plot is not None:
         from xbar.plots import save_estimates
 
