@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from close import approx
 from hypothesis import given
 from hypothesis import strategies as st
 from small import random_weights, small_chip, small_network
@@ -53,9 +54,9 @@ def test_cells_pulses_and_time_by_hand():
     found = written(compiled(BY_ENERGY))
     first, second = found.layers
     assert (first.cells, first.crossbars, second.cells, second.crossbars) == (120, 4, 36, 1)
-    assert (first.write_J, second.write_J) == (pytest.approx(240e-12), pytest.approx(72e-12))
+    assert (first.write_J, second.write_J) == (approx(240e-12), approx(72e-12))
     assert (first.verify_J, second.verify_J) == (0, 0)
-    assert (first.time_s, second.time_s) == (pytest.approx(400e-9), pytest.approx(300e-9))
+    assert (first.time_s, second.time_s) == (approx(400e-9), approx(300e-9))
     assert found.time_s == first.time_s
     assert found.n_pulses == found.cells == 156
     assert found.n_programmings is None
@@ -64,8 +65,8 @@ def test_cells_pulses_and_time_by_hand():
 @pytest.mark.parametrize(("parallel", "units"), [("cell", 64), ("row", 8), ("crossbar", 1)])
 def test_what_is_written_at_a_time(parallel: str, units: int):
     first, _ = written(compiled({**BY_ENERGY, "parallel": parallel, "pulses": 3})).layers
-    assert first.time_s == pytest.approx(3 * units * 50e-9)
-    assert first.write_J == pytest.approx(3 * 240e-12)
+    assert first.time_s == approx(3 * units * 50e-9)
+    assert first.write_J == approx(3 * 240e-12)
 
 
 def test_energy_follows_the_levels_that_cells_really_get():
@@ -74,7 +75,7 @@ def test_energy_follows_the_levels_that_cells_really_get():
     for layer, w in zip(written(program).layers, WEIGHTS, strict=True):
         levels = np.concatenate([np.maximum(w, 0), np.maximum(-w, 0)])
         g_S = 1e-6 + 2e-6 * levels
-        assert layer.write_J == pytest.approx(float((4.0 * 50e-9 * (1e-6 + g_S) / 2).sum()))
+        assert layer.write_J == approx(float((4.0 * 50e-9 * (1e-6 + g_S) / 2).sum()))
 
 
 def test_uneven_levels():
@@ -83,7 +84,7 @@ def test_uneven_levels():
     levels = program.chip.device.levels_rel() * 15e-6
     w = WEIGHTS[1]
     g_S = np.concatenate([levels[np.maximum(w, 0)], levels[np.maximum(-w, 0)]])
-    assert written(program).layers[1].write_J == pytest.approx(float((4.0 * 50e-9 * (1e-6 + g_S) / 2).sum()))
+    assert written(program).layers[1].write_J == approx(float((4.0 * 50e-9 * (1e-6 + g_S) / 2).sum()))
 
 
 def test_verifying_reads_by_hand_row_by_row():
@@ -93,18 +94,18 @@ def test_verifying_reads_by_hand_row_by_row():
     """
     pulses = {**BY_ENERGY, "verify": True, "pulses": 3}
     _, second = written(compiled(pulses)).layers
-    assert second.verify_J == pytest.approx(3 * (36 * (1e-10 / 64 + 1e-12) + 6 * 1e-14))
-    assert second.time_s == pytest.approx(3 * 6 * (50e-9 + 200e-9))
+    assert second.verify_J == approx(3 * (36 * (1e-10 / 64 + 1e-12) + 6 * 1e-14))
+    assert second.time_s == approx(3 * 6 * (50e-9 + 200e-9))
     _, whole = written(compiled({**pulses, "parallel": "crossbar"})).layers
     assert whole.verify_J == second.verify_J
-    assert whole.time_s == pytest.approx(3 * (50e-9 + 6 * 200e-9))
+    assert whole.time_s == approx(3 * (50e-9 + 6 * 200e-9))
 
 
 def test_verifying_reads_by_hand_cell_by_cell():
     """Every cell drives its word line alone; one conversion of 50 ns fits into the read of 100 ns."""
     _, second = written(compiled({**BY_ENERGY, "verify": True, "parallel": "cell"})).layers
-    assert second.verify_J == pytest.approx(36 * (1e-10 / 64 + 1e-12 + 1e-14))
-    assert second.time_s == pytest.approx(36 * 150e-9)
+    assert second.verify_J == approx(36 * (1e-10 / 64 + 1e-12 + 1e-14))
+    assert second.time_s == approx(36 * 150e-9)
 
 
 def test_a_resistive_array_is_read_by_ohms_law():
@@ -114,7 +115,22 @@ def test_a_resistive_array_is_read_by_ohms_law():
     g_S = 1e-6 + 2e-6 * np.concatenate([np.maximum(w, 0), np.maximum(-w, 0)])
     read_J = float((0.04 * 100e-9 * (1e-6 + g_S) / 2).sum())
     _, second = written(program).layers
-    assert second.verify_J == pytest.approx(read_J + 36 * 1e-12 + 6 * 1e-14)
+    assert second.verify_J == approx(read_J + 36 * 1e-12 + 6 * 1e-14)
+
+
+@pytest.mark.parametrize("kind", ["ohmic", "ir_drop"])
+def test_the_price_of_a_verifying_read_does_not_depend_on_the_size_of_the_array(kind: str):
+    """V^2 G t of each cell, whatever else is in the crossbar."""
+    wires = {"word_line_Ohm": 1.0, "bit_line_Ohm": 1.0} if kind == "ir_drop" else {}
+    held = [LayerCells("layer", 36, 6, 1, 36, 6, 0.5)]
+    for size in (8, 64):
+        crossbar = {**OHMIC, "kind": kind, "rows": size, "cols": size, **wires}
+        chip = small_chip(
+            device={**CELL, "programming": {**BY_ENERGY, "verify": True}}, crossbar=crossbar, adc={"kind": "ideal"}
+        )
+        found = price(chip, held)
+        assert found is not None
+        assert found.verify_J == approx(36 * 0.04 * (1e-6 + 7.5e-6) / 2 * 100e-9 + 6 * 1e-14)
 
 
 def test_unit_and_reference_columns_are_written_too():
@@ -128,10 +144,10 @@ def test_unit_and_reference_columns_are_written_too():
     held = cells_of(plain.layers[1], plain.chip)
     levels = WEIGHTS[1] + 8
     assert (held.word_lines, held.largest_cells) == (6, 24)
-    assert held.mean_rel == pytest.approx((levels.sum() + 6) / 15 / 24)
+    assert held.mean_rel == approx((levels.sum() + 6) / 15 / 24)
     real = compiled(BY_VOLTAGE, {**CELL, "cell_bits": 4}, **offset)
     assert [layer.cells for layer in written(real).layers] == [60 + 20, 18 + 12]
-    assert cells_of(real.layers[1], real.chip).mean_rel * 15e-6 * 30 == pytest.approx(
+    assert cells_of(real.layers[1], real.chip).mean_rel * 15e-6 * 30 == approx(
         (1e-6 + 14e-6 / 15 * levels).sum() + 6 * (1e-6 + 14e-6 / 15) + 6 * 1e-6
     )
 
@@ -143,7 +159,7 @@ def test_pieces_that_no_crossbar_holds_are_not_written():
     chip = small_chip(device={**CELL, "programming": BY_VOLTAGE})
     found = written(mapping.compile(small_network([w]), chip))
     assert [layer.cells for layer in found.layers] == [2 * 8 * 8]
-    assert found.write_J == pytest.approx(4.0 * 50e-9 * (64 * (1 + 15) / 2 + 64 * 1) * 1e-6)
+    assert found.write_J == approx(4.0 * 50e-9 * (64 * (1 + 15) / 2 + 64 * 1) * 1e-6)
 
 
 def test_copies_are_written_at_the_same_time():
@@ -159,7 +175,7 @@ def test_endurance_and_inferences():
     assert found.n_programmings == 333
     assert found.inferences_until_worn(50) == 333 * 50
     assert found.inferences_until_worn(50, n_rounds=4) == 83 * 50
-    assert found.energy_per_inference_J(50) == pytest.approx(found.energy_J / 50)
+    assert found.energy_per_inference_J(50) == approx(found.energy_J / 50)
     assert written(compiled(BY_ENERGY)).inferences_until_worn(50) is None
     for wrong in (0, -1, math.nan, math.inf):
         with pytest.raises(DataError, match="n_inferences: must be a number from 1"):
@@ -179,7 +195,7 @@ def test_a_chip_that_says_nothing():
 
 def test_an_ideal_converter_verifies_for_free_and_says_so():
     found = written(compiled({**BY_ENERGY, "verify": True}, adc={"kind": "ideal"}))
-    assert found.layers[1].verify_J == pytest.approx(36 * 1e-10 / 64 + 6 * 1e-14)
+    assert found.layers[1].verify_J == approx(36 * 1e-10 / 64 + 6 * 1e-14)
     assert "not in the energy of verifying: conversions (an ideal ADC has no price)" in found.notes
     assert len(written(compiled(BY_ENERGY, adc={"kind": "ideal"})).notes) == 1
 
@@ -187,7 +203,7 @@ def test_an_ideal_converter_verifies_for_free_and_says_so():
 def test_json_and_text():
     found = written(compiled({**BY_ENERGY, "pulses": 3, "endurance": 1000, "source": "made up"}))
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert data["energy_J"] == pytest.approx(3 * 156 * 2e-12)
+    assert data["energy_J"] == approx(3 * 156 * 2e-12)
     assert data["layers"][0]["cells"] == 120
     assert data["pulses"]["parallel"] == "row"
     text = str(found)
@@ -225,11 +241,11 @@ def test_sums_close_and_all_is_linear_in_pulses(held, parallel, verify, pulses, 
     assert found is not None
     assert more is not None
     assert found.cells == sum(c.cells for c in held)
-    assert found.energy_J == pytest.approx(sum(layer.energy_J for layer in found.layers))
-    assert found.energy_J == pytest.approx(found.write_J + found.verify_J)
+    assert found.energy_J == approx(sum(layer.energy_J for layer in found.layers))
+    assert found.energy_J == approx(found.write_J + found.verify_J)
     assert found.time_s == max((layer.time_s for layer in found.layers), default=0)
     for name in ("n_pulses", "write_J", "verify_J", "time_s"):
-        assert getattr(more, name) == pytest.approx(factor * getattr(found, name))
+        assert getattr(more, name) == approx(factor * getattr(found, name))
         assert math.isfinite(getattr(more, name))
     if not verify:
         assert found.verify_J == 0
@@ -242,7 +258,7 @@ def test_mean_levels_of_shapes_alone(level: float, n: int):
     mean_rel = float(np.interp(level, range(8), chip.device.levels_rel()))
     found = price(chip, [LayerCells("by shape", n, 8, 1, n, 8, mean_rel)])
     assert found is not None
-    assert found.write_J == pytest.approx(n * 4.0 * 50e-9 * (1e-6 + (1e-6 + 2e-6 * level)) / 2)
+    assert found.write_J == approx(n * 4.0 * 50e-9 * (1e-6 + (1e-6 + 2e-6 * level)) / 2)
 
 
 def test_more_parallel_is_never_slower():

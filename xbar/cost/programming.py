@@ -198,11 +198,11 @@ def _read_s(chip: Chip, pulses: WritePulses) -> float:
 
 def _reads_J(chip: Chip, pulses: WritePulses, held: LayerCells, halfway_S: float) -> float:
     """Energy of reading every cell once."""
-    array = chip.crossbar.cost(chip.device).energy_J / chip.crossbar.cols
-    if chip.crossbar.event == "array_reads":  # a price for all word lines
-        cell_J = array / chip.crossbar.rows
-    else:
-        cell_J = array * halfway_S / (chip.device.mean_conductance_S or 1.0)
+    cell_J = chip.crossbar.cost(chip.device).energy_J
+    if chip.crossbar.event == "array_reads":  # a price for all cells
+        cell_J /= chip.crossbar.rows * chip.crossbar.cols
+    elif chip.device.range_S is not None:  # for a cell at g_max
+        cell_J *= halfway_S / chip.device.range_S[1]
     n_driven = held.cells if pulses.parallel == "cell" else held.word_lines
     driver_J = chip.dac.cost(chip.crossbar.read_time_s).energy_J
     return held.cells * (cell_J + chip.adc.cost(_bits(chip)).energy_J) + n_driven * driver_J
