@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from close import approx
+from models import LeNet5
 from small import counted, random_weights, small_chip, small_network
 
 import mapping
@@ -85,3 +87,35 @@ def test_clocks_that_are_not_gated_draw_while_parts_are_idle():
         assert clock >= 0.5 * (full - spent) * (1 - 1e-9) if digital else clock == 0
     assert b.energy_J == pytest.approx(a.energy_J + sum(e.clock_J for e in b.ledger))
     assert b.by("part")["tile.buffer"].energy_J > a.by("part")["tile.buffer"].energy_J
+
+
+@pytest.mark.parametrize("name", xbar.list_chips())
+@pytest.mark.parametrize("idle_rel", [0.5, 1.0])
+def test_no_part_draws_more_than_at_full_activity(name: str, idle_rel: float):
+    """Also where the host works in the layers' tiles, and layers in parts of the chip: work + clocks <= full."""
+    network = xbar.from_torch(LeNet5().eval(), torch.zeros(2, 1, 28, 28))
+    sketch = mapping.outline(network, xbar.load_chip(name, {"idle_clock_rel": idle_rel}), n_chips=None)
+    report = estimate(sketch)
+    period_s = 1 / report.throughput_per_s
+    for row in sketch.chip.ledger():
+        own = [e for e in report.ledger if (e.level, e.part) == (row.level, row.part)]
+        spent, clock = sum(e.dynamic_J for e in own), sum(e.clock_J for e in own)
+        full = sketch.n_chips * row.count_per_chip * (row.cost.power_W - row.cost.leakage_W) * period_s
+        has_clock = row.level in ("tile", "chip") or row.part not in ("array", "dac", "adc")
+        assert clock == approx(idle_rel * max(0.0, full - spent) if has_clock else 0.0, rel=1e-9)
+        assert all(e.clock_J >= 0 for e in own)
+
+
+def test_the_hosts_work_shortens_the_time_of_all_clocks_alike():
+    """12 activations of 2 pJ; a unit in each of 4 tiles draws 0.2 mW at full activity. Clocks go by share of tiles."""
+    unit = {"event": "activation_ops", "area_m2": 1e-9, "energy_J": 2e-12, "rate_Hz": 1e8}
+    chip = small_chip(idle_clock_rel=1.0, tile__parts={"unit": unit})
+    report = estimate(mapping.outline(small_network(random_weights([(6, 10), (6, 6), (3, 6)])).network, chip))
+    own = {e.layer: e for e in report.ledger if e.part == "unit"}
+    full = 4 * 2e-4 / report.throughput_per_s
+    assert own["(host)"].dynamic_J == approx(12 * 2e-12)
+    assert own["(host)"].clock_J == 0
+    assert sum(e.clock_J for e in own.values()) == approx(full - 12 * 2e-12)
+    for name, e in own.items():
+        if name != "(host)":
+            assert e.clock_J / (full - 24e-12) == approx(e.area_m2 / 4e-9)

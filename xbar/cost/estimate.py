@@ -10,7 +10,7 @@ from xbar.cost.energy import dynamic_J, uncosted
 from xbar.cost.expected import expectations, expected_activity
 from xbar.cost.latency import analytic_pipeline
 from xbar.errors import DataError
-from xbar.hardware import LedgerRow
+from xbar.hardware import Chip, LedgerRow
 from xbar.outline import Outline, outline
 from xbar.program import Program
 from xbar.result import Activity, LedgerEntry, Report
@@ -72,24 +72,43 @@ def estimate(program: Program | Outline, activity: Activity | None = None, cycle
 def _ledger(
     rows: Sequence[LedgerRow], outline: Outline, activity: Activity, period_s: float
 ) -> tuple[LedgerEntry, ...]:
-    """One entry for each kind of part and each layer that holds or uses it; leakage and clocks for `period_s`."""
+    """One entry for each kind of part and each layer that holds or uses it; leakage and clocks for `period_s`.
+
+    Clocks are on the account of those who hold a part, by the time in which they do not use it; what others use it
+    (HOST works in the layers' tiles, layers in parts of the chip) shortens the time of all alike.
+    """
     fractions = shares(outline)
-    idle_rel = outline.chip.idle_clock_rel
     entries = []
     for row in rows:
-        spent = dynamic_J(row, outline, activity)
-        held = fractions[row.level]
-        digital = (row.level, row.part) not in _ANALOG
+        spent, held = dynamic_J(row, outline, activity), fractions[row.level]
+        n = row.count_per_chip * outline.n_chips
+        full_J = n * _full_W(row) * period_s
+        idle_J = {name: max(0.0, share * full_J - spent.get(name, 0.0)) for name, share in held.items()}
+        all_clocks_J = clock_J(row, outline.chip, outline.n_chips, sum(spent.values()), period_s)
+        clock_rel = all_clocks_J / sum(idle_J.values()) if all_clocks_J else 0.0
         for name in dict.fromkeys([*spent, *held]):
-            count = held.get(name, 0.0) * row.count_per_chip * outline.n_chips
+            count = held.get(name, 0.0) * n
             area_m2, leakage_J = count * row.cost.area_m2, count * row.cost.leakage_W * period_s
-            energy_J, clock_J = spent.get(name, 0.0), 0.0
-            if digital and idle_rel:
-                full_J = count * (row.cost.power_W - row.cost.leakage_W) * period_s
-                clock_J = idle_rel * max(0.0, full_J - energy_J)
-            if area_m2 or leakage_J or energy_J or clock_J:
-                entries.append(LedgerEntry(name, row.level, row.part, area_m2, energy_J, leakage_J, clock_J))
+            energy_J, clocks_J = spent.get(name, 0.0), clock_rel * idle_J.get(name, 0.0)
+            if area_m2 or leakage_J or energy_J or clocks_J:
+                entries.append(LedgerEntry(name, row.level, row.part, area_m2, energy_J, leakage_J, clocks_J))
     return tuple(entries)
+
+
+def clock_J(row: LedgerRow, chip: Chip, n_chips: int, spent_J: float, time_s: float) -> float:
+    """What the clocks of all parts of one kind draw in time_s, in which the parts spend spent_J on their work.
+
+    idle_clock_rel * (energy at full activity - spent_J), so that both together stay within full activity; 0 for arrays,
+    drivers and converters, which have no clock of their own.
+    """
+    if (row.level, row.part) in _ANALOG:
+        return 0.0
+    return chip.idle_clock_rel * max(0.0, n_chips * row.count_per_chip * _full_W(row) * time_s - spent_J)
+
+
+def _full_W(row: LedgerRow) -> float:
+    """Dynamic power of one part at full activity."""
+    return row.cost.power_W - row.cost.leakage_W
 
 
 def utilisation(outline: Outline) -> tuple[dict[str, float], float]:
