@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
-from xbar.cost.estimate import estimate
+from xbar.cost.estimate import clock_J, estimate
 from xbar.cost.expected import mean_conductance_rel
 from xbar.cost.latency import analytic_pipeline
 from xbar.cost.programming import LayerCells, Programming, price, why_not
 from xbar.errors import CapacityError, DataError
+from xbar.hardware import Chip
 from xbar.outline import LayerOutline, Outline
-from xbar.result import Activity
+from xbar.result import Activity, Report
+from xbar.traffic import OUTSIDE, Flow, Links, edge_flows
 from xbar.units import duration, si
 
 
@@ -20,24 +23,28 @@ from xbar.units import duration, si
 class Turn:
     """What the chip does between two writings.
 
-    write_s, write_J: of its cells, once per batch. compute_s: of an input in its slowest layer; offchip_s: to load and
-    store what turns hand on, for an input.
+    write_s, write_J: of its cells, once per batch. first_s: of an input in all its layers, one after another;
+    compute_s: in the slowest of them; offchip_s: to load what an input brings along, and store what it leaves behind.
     """
 
     layers: tuple[str, ...]
     write_s: float
     write_J: float
+    first_s: float
     compute_s: float
     offchip_s: float
 
     def time_s(self, batch: int) -> float:
-        """Of a batch: writing, then its inputs one after another through the layers; links work meanwhile."""
-        return self.write_s + batch * max(self.compute_s, self.offchip_s)
+        """Of a batch: writing, then the first input through all layers and the others right behind it; links work
+        meanwhile."""
+        first_s, period_s = max(self.first_s, self.offchip_s), max(self.compute_s, self.offchip_s)
+        return self.write_s + first_s + (batch - 1) * period_s
 
 
 @dataclass(frozen=True)
 class Multiplexed:
-    """One chip for a network that needs several. energy_J: per inference, of computing and leaking, without writing."""
+    """One chip for a network that needs several. energy_J: per inference, of computing, leaking and clocks, without
+    writing."""
 
     network: str
     chip: str
@@ -83,9 +90,9 @@ def multiplexed(outline: Outline, batch: int, activity: Activity | None = None) 
     """The same network on one chip, whose crossbars are written anew for each part of it.
 
     outline: on as many chips as it needs; what is on chip k there is turn k here. In each turn `batch` inputs go
-    through its layers, and what they hand on is stored outside. Time of a turn = writing + batch * max(slowest layer,
-    links); energy = events (with each bit that turns hand on crossing the chip's links twice), leakage of one chip for
-    all that time, and writing.
+    through its layers, and what they hand on is stored outside. Time of a turn = writing + the first input's time in
+    all its layers + (batch - 1) * max(slowest layer, links); energy = events (with each bit that turns hand on crossing
+    the chip's links twice), leakage of one chip and its ungated clocks for all that time, and writing.
 
     Raises DataError for a batch below 1, CapacityError where the network fits one chip or the chip's device does not
     say how its cells are written.
@@ -113,8 +120,18 @@ def multiplexed(outline: Outline, batch: int, activity: Activity | None = None) 
             *report.notes,
         ),
     )
-    dynamic_J = sum(entry.dynamic_J for entry in report.ledger)
-    return replace(result, energy_J=dynamic_J + chip.total().leakage_W * result.batch_s / batch)
+    return replace(result, energy_J=_energy_J(chip, report, result.batch_s / batch))
+
+
+def _energy_J(chip: Chip, report: Report, time_s: float) -> float:
+    """Per inference, of which each takes time_s of one chip."""
+    spent, sums = report.by("part"), 0.0
+    for row in chip.ledger():
+        used = spent.get(f"{row.level}.{row.part}")
+        dynamic_J = used.dynamic_J if used is not None else 0.0
+        leakage_J = row.count_per_chip * row.cost.leakage_W * time_s
+        sums += dynamic_J + leakage_J + clock_J(row, chip, 1, dynamic_J, time_s)
+    return sums
 
 
 def _turns(outline: Outline, written: Programming) -> Iterator[Turn]:
@@ -124,7 +141,7 @@ def _turns(outline: Outline, written: Programming) -> Iterator[Turn]:
     times = {timing.name: timing.total_s for timing in analytic_pipeline(outline)}
     writing = {layer.name: layer for layer in written.layers}
     rate = chip.events_per_s("offchip_bits", "chip")
-    edges = outline.host_ops["offchip_bits"] / outline.n_chips
+    bits = offchip_bits(outline)
     for k in range(outline.n_chips):
         held = {layer.name: _share(layer, k * cores, (k + 1) * cores) for layer in outline.layers}
         names = tuple(name for name, share in held.items() if share > 0)
@@ -132,9 +149,33 @@ def _turns(outline: Outline, written: Programming) -> Iterator[Turn]:
             layers=names,
             write_s=max(writing[name].time_s for name in names),
             write_J=sum(writing[name].energy_J * held[name] for name in names),
+            first_s=sum(times[name] for name in names),
             compute_s=max(times[name] for name in names),
-            offchip_s=edges / rate if rate else 0.0,
+            offchip_s=bits[k] / rate if rate else 0.0,
         )
+
+
+def offchip_bits(outline: Outline) -> list[int]:
+    """Bits per network input over the links into and out of each chip, [chip]: what its turn loads and stores."""
+    links, bits = Links(outline.chip, outline.n_chips), [0] * outline.n_chips
+
+    def send(flows: Iterable[Flow], n: int) -> None:
+        for flow in flows:
+            for source, target in pairwise((flow.source, *flow.targets)):
+                if OUTSIDE in (source, target) or links.chip_of(source) != links.chip_of(target):
+                    for tile in {source, target} - {OUTSIDE}:
+                        bits[links.chip_of(tile)] += n * flow.bits
+
+    for stream in outline.flow.streams:
+        for edge in stream.edges:
+            send(edge_flows(outline, edge, stream), edge.n_units)
+    for edge in outline.flow.outputs:
+        send(edge_flows(outline, edge, None), edge.n_units)
+    for layer in outline.layers:
+        for copy in range(layer.n_replicas):
+            vectors = len(range(copy, layer.vectors_per_input, layer.n_replicas))
+            send((Flow(a, (b,), n * layer.sum_bits) for (a, b), n in layer.moved_sums(copy).items()), vectors)
+    return bits
 
 
 def _share(layer: LayerOutline, first: int, end: int) -> float:
@@ -171,10 +212,10 @@ def _text(m: Multiplexed) -> Iterator[str]:
     yield f"  energy/inference   {si(m.energy_J + m.write_J, 'J')}, of which writing {si(m.write_J, 'J')}"
     worn = m.inferences_until_worn
     yield f"  endurance          {'not known' if worn is None else f'used up after {worn:,.4g} inferences'}"
-    yield f"  {'turn':<6}{'layers':>8} {'writing':>12} {'an input':>12} {'links':>12}"
+    yield f"  {'turn':<6}{'layers':>8} {'writing':>12} {'first input':>12} {'further':>12} {'links':>12}"
     for k, turn in enumerate(m.turns):
         yield (
-            f"  {k:<6}{len(turn.layers):>8} {duration(turn.write_s):>12} {si(turn.compute_s, 's'):>12} "
-            f"{si(turn.offchip_s, 's'):>12}"
+            f"  {k:<6}{len(turn.layers):>8} {duration(turn.write_s):>12} {si(turn.first_s, 's'):>12} "
+            f"{si(turn.compute_s, 's'):>12} {si(turn.offchip_s, 's'):>12}"
         )
     yield from (f"  {note}" for note in m.notes)
