@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,18 +49,38 @@ def test_what_vectors_always_cause_is_what_is_counted():
         assert a.active_rows == b.row_pulses / 2
 
 
-@pytest.mark.parametrize("dac_bits", [1, 2])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(("input_bits", "dac_bits"), [(4, 1), (4, 2), (3, 2), (4, 3)])
 @pytest.mark.parametrize("kind", ["differential", "offset"])
-def test_random_inputs_cause_what_is_expected(kind, dac_bits):
-    """2,000 vectors of random bits; the weights are known, so that only the inputs are left to chance."""
+def test_random_inputs_cause_what_is_expected(kind: str, input_bits: int, dac_bits: int, signed: bool):
+    """500 inputs of 4 vectors of random bits; the weights are known, so that only the inputs are left to chance.
+
+    Where pulses do not divide the bits, the last digit has fewer; the sign has a pulse of its own.
+    """
     weights = random_weights([(6, 10)], seed=2)
     weights[0][:, 0] = 7
-    chip = small_chip(**CONDUCTS, encoding={"kind": kind}, dac__bits=dac_bits, adc={"kind": "ideal"})
-    qnet = small_network(weights)
-    x = torch.from_numpy(np.random.default_rng(0).integers(0, 16, (2000, 1, 10))).float()
+    precision = {"weight_bits": 4, "input_bits": input_bits}
+    chip = small_chip(
+        **CONDUCTS, encoding={"kind": kind}, dac__bits=dac_bits, adc={"kind": "ideal"}, precision=precision
+    )
+    qnet = small_network(weights, 4, input_bits=input_bits)
+    qnet = replace(qnet, layers=tuple(replace(layer, input_signed=signed) for layer in qnet.layers))
+    low = -(1 << (input_bits - 1)) if signed else 0
+    x = torch.from_numpy(np.random.default_rng(0).integers(low, low + (1 << input_bits), (500, 4, 10))).float()
     activity = xbar.simulate(mapping.compile(qnet, chip), x).activity
-    expected = expected_activity(mapping.weighed(mapping.outline(qnet.network, chip), qnet.network))
-    assert float(activity.layers[0].cell_reads) / 2000 == pytest.approx(float(expected.layers[0].cell_reads), rel=0.02)
+    sketch = mapping.outline(qnet.network, chip, signed=["layer0"] if signed else [])
+    expected = expected_activity(mapping.weighed(sketch, qnet.network)).layers[0]
+    found = activity.layers[0]
+    assert found.row_pulses == 500 * expected.row_pulses
+    assert found.active_rows / 500 == approx(expected.active_rows, rel=0.02)
+    assert float(found.cell_reads) / 500 == approx(float(expected.cell_reads), rel=0.02)
+
+
+@pytest.mark.parametrize(("bits", "share"), [(1, 0.5), (2, 0.75), (4, 15 / 16)])
+def test_a_word_line_is_active_unless_all_bits_of_its_digit_are_zero(bits: int, share: float):
+    sketch = mapping.outline(small_network(random_weights([(8, 16)])).network, small_chip(dac__bits=bits))
+    (layer,) = expected_activity(sketch).layers
+    assert layer.active_rows == share * layer.row_pulses
 
 
 def test_the_report_says_what_it_takes_for_granted():
