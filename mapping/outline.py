@@ -13,7 +13,7 @@ from mapping.partition import piece_table
 from mapping.replicate import copies, core_budget
 from mapping.signs import signed_inputs
 from xbar.dataflow import Stream
-from xbar.errors import CapacityError
+from xbar.errors import CapacityError, DataError
 from xbar.hardware import Chip
 from xbar.network import MatrixLayer, Network
 from xbar.outline import LayerOutline, Outline, window_of
@@ -37,13 +37,15 @@ def outline(
     n_chips: chips that the layers may be spread over, None: as many as they need. signed: names of the layers whose
     inputs may be negative (they take a pulse more), None: those that `mapping.signs` finds.
 
-    Errors: CapacityError with every violation (tiles, budgets).
+    Errors: DataError for n_chips < 1, CapacityError with every violation (tiles, budgets).
     """
+    if n_chips is not None and n_chips < 1:
+        raise DataError(f"n_chips: must be 1 or more, got {n_chips}; None takes as many as the network needs")
     streams = {stream.layer: stream for stream in network.flow.streams if stream.layer is not None}
     negative = signed_inputs(network) if signed is None else signed
     layers = [_layer(layer, streams[i], chip, layer.name in negative) for i, layer in enumerate(network.layers)]
     tiles_needed = -(-sum(layer.cores for layer in layers) // chip.tile.cores)
-    available = n_chips or -(-max(tiles_needed, tile_budget or 0) // chip.chip.tiles)
+    available = -(-max(tiles_needed, tile_budget or 0) // chip.chip.tiles) if n_chips is None else n_chips
     sizes = [(layer.name, len(layer.pieces), layer.cores) for layer in layers]
     tile_m2 = chip.total("tile").area_m2 if area_budget_m2 is not None else 0.0
     problems = budget_problems(tiles_needed, sizes, chip, available, tile_budget, area_budget_m2, tile_m2)

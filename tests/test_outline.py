@@ -15,7 +15,7 @@ from torch import nn
 
 import mapping
 import xbar
-from xbar.errors import CapacityError
+from xbar.errors import CapacityError, DataError
 from xbar.outline import LayerOutline, outline
 from xbar.same import same_fields
 
@@ -134,3 +134,10 @@ def test_who_is_signed_can_be_said():
     assert [layer.n_pulses for layer in mapping.outline(network, chip, signed=["fc2"]).layers] == [2, 3, 2]
     more = np.array([layer.per_vector.array_reads for layer in mapping.outline(network, chip, signed=["fc2"]).layers])
     assert more.tolist() == [4, 6, 2]
+
+
+@pytest.mark.parametrize("n_chips", [0, -1])
+def test_there_is_at_least_one_chip(n_chips: int):
+    network = small_network(random_weights([(6, 10), (3, 6)])).network
+    with pytest.raises(DataError, match=f"n_chips: must be 1 or more, got {n_chips}; .*None"):
+        mapping.outline(network, small_chip(), n_chips=n_chips)

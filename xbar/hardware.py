@@ -342,7 +342,7 @@ class Chip(Settings):
         """Time from one input pulse to the next: the read, or the conversions that an ADC has to do meanwhile.
 
         max(read, ceil(crossbars * cols / adcs) * conversion), as the paper counts: without the unit column. With it a
-        full ISAAC core needs 129 conversions per ADC, 100.78 ns where this is 100 ns: see `xbar.program.pulse_time_s`.
+        full ISAAC core needs 129 conversions per ADC, 100.78 ns where this is 100 ns: see `xbar.outline.pulse_time_s`.
         """
         bits = max(self.adc_bits) if self.adc_bits else None
         conversions = -(-self.core.crossbars * self.crossbar.cols // self.core.adcs)

@@ -218,6 +218,19 @@ def test_cycles_set_the_time_and_with_it_the_leakage():
     assert not any("not in the time" in note for note in report.notes)  # only the analytic model leaves things out
 
 
+def test_cycles_of_another_chip_or_of_other_copies_are_refused():
+    """12 vectors on four tiles: copies of layer 0 take three times as many cores as one."""
+    qnet = small_network(random_weights([(6, 10), (3, 6)]), 12)
+    alone, copied = (mapping.outline(qnet.network, small_chip(), budget) for budget in (None, 4))
+    assert copied.layers[0].n_replicas > 1
+    with pytest.raises(DataError, match="layer layer0 must have 2 cores, all copies together, got 6; simulate"):
+        estimate(alone, None, cycles(copied, 1))
+    other = mapping.outline(qnet.network, small_chip(name="other"))
+    with pytest.raises(DataError, match="cycles: must be of chip small, got other; simulate this program"):
+        estimate(alone, None, cycles(other, 1))
+    assert estimate(alone, None, cycles(alone, 1)).cycles is not None
+
+
 def test_cycles_of_another_network_are_refused():
     program = compiled()
     timed = cycles(program, 1)

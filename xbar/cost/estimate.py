@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 
 from xbar.cost.area import shares
@@ -29,7 +29,8 @@ def estimate(program: Program | Outline, activity: Activity | None = None, cycle
     (`xbar.cost.expected`). cycles: what `xbar.cycles` found; without it, times are those of the crossbars alone
     (`analytic_pipeline`). `Report.notes` says what the figures leave out or take for granted.
 
-    Raises DataError where the activity is of another program or of no inputs, or the cycles are of another network.
+    Raises DataError where the activity is of another program or of no inputs, or the cycles are of another network,
+    chip or number of copies.
     """
     sketch = program if isinstance(program, Outline) else outline(program)
     counted = expected_activity(sketch) if activity is None else activity
@@ -39,8 +40,7 @@ def estimate(program: Program | Outline, activity: Activity | None = None, cycle
         problems.append(f"activity: must be of this program's layers ({', '.join(names)}), got {', '.join(found)}")
     if counted.n_inputs < 1:
         problems.append(f"activity: must count at least one input, got {counted.n_inputs}; simulate some inputs")
-    if cycles is not None and [spent.name for spent in cycles.layers] != names:
-        problems.append("cycles: must be of this program's layers; simulate its own")
+    problems += () if cycles is None else _of_another(cycles, sketch)
     if problems:
         raise DataError(problems)
     chip = sketch.chip
@@ -67,6 +67,24 @@ def estimate(program: Program | Outline, activity: Activity | None = None, cycle
         notes=(*assumed, *time_notes, *_leakage_notes(chip.name, rows), *map(str, unpriced)),
         cycles=cycles,
     )
+
+
+def _of_another(cycles: Cycles, outline: Outline) -> Iterator[str]:
+    """What shows that the cycles are not of this outline."""
+    names, found = [layer.name for layer in outline.layers], [spent.name for spent in cycles.layers]
+    if found != names:
+        listed = f"({', '.join(names)}), got {', '.join(found)}"
+        yield f"cycles: must be of this program's layers {listed}; simulate this program"
+        return
+    if cycles.chip != outline.chip.name:
+        yield f"cycles: must be of chip {outline.chip.name}, got {cycles.chip}; simulate this program"
+    for layer, spent in zip(outline.layers, cycles.layers, strict=True):
+        n_cores = layer.n_replicas * layer.cores
+        if spent.n_cores != n_cores:
+            yield (
+                f"cycles: layer {layer.name} must have {n_cores} cores, all copies together, got {spent.n_cores}; "
+                "simulate this program"
+            )
 
 
 def _ledger(
