@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from close import approx
 from small import small_chip
 
 from xbar.errors import ConfigError
@@ -48,10 +49,10 @@ def test_sums_close_level_by_level(chip: Chip) -> None:
     for level, n_below in (("crossbar", 1), ("core", 1), ("tile", chip.tile.cores), ("chip", chip.chip.tiles)):
         area_m2, power_W = n_below * area_m2 + own(level)[0], n_below * power_W + own(level)[1]
         if level != "crossbar":
-            assert chip.total(level).area_m2 == pytest.approx(area_m2, rel=1e-12)
-            assert chip.total(level).power_W == pytest.approx(power_W, rel=1e-12)
-    assert chip.area_m2 == chip.total().area_m2 == pytest.approx(area_m2, rel=1e-12)
-    assert chip.peak_power_W == pytest.approx(power_W, rel=1e-12)
+            assert chip.total(level).area_m2 == approx(area_m2, rel=1e-12)
+            assert chip.total(level).power_W == approx(power_W, rel=1e-12)
+    assert chip.area_m2 == chip.total().area_m2 == approx(area_m2, rel=1e-12)
+    assert chip.peak_power_W == approx(power_W, rel=1e-12)
 
 
 def test_power_is_leakage_and_energy_at_some_rate(chip: Chip) -> None:
@@ -77,7 +78,7 @@ def test_counts_follow_the_crossbar_and_the_slices() -> None:
     assert counts["dac"] == 8 * 64
     assert counts["sample and hold"] == 8 * 32
     assert counts["array"] == 8
-    assert chip.ledger()[0].cost.area_m2 == pytest.approx(25e-12 * 64 * 32 / 128**2)
+    assert chip.ledger()[0].cost.area_m2 == approx(25e-12 * 64 * 32 / 128**2)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +107,14 @@ def test_adc_bits_per_slice_price_the_largest() -> None:
 def test_an_ideal_adc_is_free_and_unlimited() -> None:
     chip = load_chip("isaac_isca_2016", {"adc": "{kind: ideal}"})
     assert chip.adc_bits is None
-    assert chip.total("core").power_W == pytest.approx(24.08e-3 - 16e-3)
+    assert chip.total("core").power_W == approx(24.08e-3 - 16e-3)
 
 
 def test_fewer_adcs_make_longer_pulses() -> None:
-    assert load_chip("isaac_isca_2016").pulse_time_s == pytest.approx(100e-9)
+    assert load_chip("isaac_isca_2016").pulse_time_s == approx(100e-9)
     slow = load_chip("isaac_isca_2016", {"core.adcs": 2})
-    assert slow.pulse_time_s == pytest.approx(400e-9)
-    assert slow.peak_ops_per_s == pytest.approx(load_chip("isaac_isca_2016").peak_ops_per_s / 4)
+    assert slow.pulse_time_s == approx(400e-9)
+    assert slow.peak_ops_per_s == approx(load_chip("isaac_isca_2016").peak_ops_per_s / 4)
 
 
 def test_a_chip_of_ones_own(tmp_path: Path) -> None:
@@ -300,13 +301,13 @@ def test_rates_by_hand() -> None:
 def test_rates_of_arrays_and_their_converters() -> None:
     """2 crossbars of 8 rows read every 100 ns, 4 ADCs of 50 ns each; an ideal ADC sets no limit."""
     chip = small_chip(core__parts={})
-    assert chip.events_per_s("array_reads", "core") == pytest.approx(2e7)
-    assert chip.events_per_s("row_pulses", "core") == pytest.approx(16e7)
-    assert chip.events_per_s("conversions", "core") == pytest.approx(8e7)
+    assert chip.events_per_s("array_reads", "core") == approx(2e7)
+    assert chip.events_per_s("row_pulses", "core") == approx(16e7)
+    assert chip.events_per_s("conversions", "core") == approx(8e7)
     assert small_chip(core__parts={}, adc={"kind": "ideal"}).events_per_s("conversions") is None
     ohmic = load_chip("generic_1t1r")
     mean_rel = 0.55  # of 1 to 10 uS
-    assert ohmic.events_per_s("cell_reads", "core") == pytest.approx(8 * 128 * 128 * mean_rel / 100e-9)
+    assert ohmic.events_per_s("cell_reads", "core") == approx(8 * 128 * 128 * mean_rel / 100e-9)
 
 
 def test_the_buffer_of_a_tile_is_its_largest_memory_that_is_read() -> None:
@@ -323,8 +324,8 @@ def test_the_buffer_of_a_tile_is_its_largest_memory_that_is_read() -> None:
 
 
 def test_cycles_are_those_of_the_papers() -> None:
-    assert load_chip("isaac_isca_2016").cycle_s == pytest.approx(100e-9)
-    assert load_chip("puma_asplos_2019").cycle_s == pytest.approx(1e-9)
+    assert load_chip("isaac_isca_2016").cycle_s == approx(100e-9)
+    assert load_chip("puma_asplos_2019").cycle_s == approx(1e-9)
     assert load_chip("generic_1t1r").cycle_s is None
     with pytest.raises(ConfigError, match=r"--set cycle_s: must be more than 0"):
         load_chip("isaac_isca_2016", {"cycle_s": "0 ns"})

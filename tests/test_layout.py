@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from close import approx
 
 import mapping
 import xbar
@@ -105,3 +107,30 @@ def test_import_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+OWN_TOLERANCE = {"cost/test_conservation.py", "cost/test_littles_law.py"}  # to be written with tests/close.py
+
+
+def _forgiving(file: Path) -> list[int]:
+    """Lines of calls of pytest.approx that leave its absolute tolerance of 1e-12 as it is."""
+    calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
+    return [
+        call.lineno
+        for call in calls
+        if ast.unparse(call.func) == "pytest.approx" and "abs" not in {keyword.arg for keyword in call.keywords}
+    ]
+
+
+def test_nothing_is_close_by_an_absolute_tolerance_that_nobody_wrote() -> None:
+    """A picojoule is 1e-12 J: `approx` of tests/close.py has none, `pytest.approx(..., abs=...)` says which."""
+    tests = ROOT / "tests"
+    named = {str(file.relative_to(tests)): _forgiving(file) for file in sorted(tests.rglob("*.py"))}
+    assert not {name: lines for name, lines in named.items() if lines and name not in OWN_TOLERANCE}
+    imported = [
+        name
+        for name in named
+        if re.search(r"^from pytest import .*\bapprox\b", (tests / name).read_text(), re.MULTILINE)
+    ]
+    assert not imported
+    assert approx(2e-15) != 1e-15

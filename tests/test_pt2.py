@@ -12,6 +12,7 @@ from pathlib import Path
 import models
 import pytest
 import torch
+from close import approx
 
 from xbar.errors import ModelError
 from xbar.frontends.torch_module import from_torch
@@ -166,10 +167,10 @@ def test_learned_input_ranges_come_with_the_file(tmp_path: Path) -> None:
     network = from_torch(tmp_path / "m.pt2")
     assert network.input_ranges == {"0": 2.5}
     first, second = quantize(network, x, Precision(input_bits=8)).layers
-    assert first.input_scale == pytest.approx(2.5 / 255)
+    assert first.input_scale == approx(2.5 / 255)
     assert second.input_scale == quantize(from_torch(model, x), x, Precision(input_bits=8)).layers[1].input_scale
     given = quantize(network, x, Precision(input_bits=8), input_ranges={"0": 5.0}).layers[0]
-    assert given.input_scale == pytest.approx(5 / 255)
+    assert given.input_scale == approx(5 / 255)
     save_exported(exported, tmp_path / "plain.pt2")
     assert load_input_ranges(tmp_path / "plain.pt2") == {}
     for damaged in (b"[1]", b'{"0": -1}', b'{"0": "a"}', b"{"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from close import approx
 
 import mapping
 import xbar
@@ -86,7 +87,7 @@ def test_a_part_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     adc = {"kind": "my_package_of_the_readme:FlashAdc", "bits": 8, "comparator_J": "10 fJ", "source": "mine"}
     chip = xbar.load_chip("isaac_isca_2016", {"adc": adc})
     sys.modules.pop("my_package_of_the_readme")
-    assert chip.adc.cost(8).energy_J == pytest.approx(255 * 10e-15)
+    assert chip.adc.cost(8).energy_J == approx(255 * 10e-15)
 
 
 def test_every_file_that_it_names_exists() -> None:

@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
+from close import approx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import small_chip
@@ -52,7 +53,7 @@ def test_areas_are_the_published_factors():
     for row in rows:
         for column, printed in zip(header, row[1:], strict=True):
             factor = cmos_scale(float(row[0]) * 1e-9, float(column) * 1e-9).area_rel
-            assert _digits(factor) == pytest.approx(float(printed)), (row[0], column)
+            assert _digits(factor) == approx(float(printed)), (row[0], column)
 
 
 def test_the_papers_worked_example():
@@ -90,17 +91,17 @@ def test_a_part_by_hand():
     time_rel = (24.8 * 0.85**2 - 47.52 * 0.85 + 28.87) / (-1047 * 0.9**3 + 2982 * 0.9**2 - 2797 * 0.9 + 873.5)
     chip = CHIPS["isaac_isca_2016"]
     old, new = (c.core.parts["shift and add"].cost() for c in (chip, scaled(chip, 16e-9)))
-    assert new.area_m2 == pytest.approx(60e-12 * 0.41057)
-    assert new.energy_J == pytest.approx(0.05e-3 / 2.56e9 * energy_rel)
-    assert new.latency_s == pytest.approx(time_rel / 2.56e9)
-    assert new.power_W == pytest.approx(old.power_W * energy_rel / time_rel)
+    assert new.area_m2 == approx(60e-12 * 0.41057)
+    assert new.energy_J == approx(0.05e-3 / 2.56e9 * energy_rel)
+    assert new.latency_s == approx(time_rel / 2.56e9)
+    assert new.power_W == approx(old.power_W * energy_rel / time_rel)
 
 
 def test_between_two_nodes_figures_lie_on_a_line_of_logarithms():
     middle_m = math.sqrt(32 * 20) * 1e-9
     here, to = cmos_scale(32e-9, middle_m), cmos_scale(32e-9, 20e-9)
     for name in ("area_rel", "energy_rel", "time_rel", "leakage_rel"):
-        assert getattr(here, name) == pytest.approx(math.sqrt(getattr(to, name)), rel=1e-6)
+        assert getattr(here, name) == approx(math.sqrt(getattr(to, name)), rel=1e-6)
     assert cmos_scale(32e-9, 22e-9).note.endswith("by Stillmaker and Baas 2017 (22 nm interpolated)")
     assert cmos_scale(28e-9, 22e-9).note.endswith("(28 nm and 22 nm interpolated)")
     assert "interpolated" not in to.note
@@ -111,8 +112,8 @@ def test_between_two_nodes_figures_lie_on_a_line_of_logarithms():
 def test_converters_follow_the_survey_law_at_their_bits_and_rate(bits: int, rate_Hz: float):
     old, new = (SurveyAdc(bits=bits, rate_Hz=rate_Hz, technology_m=m).cost(bits) for m in (32e-9, 7e-9))
     by = adc_scale(32e-9, 7e-9)
-    assert by.energy_rel == pytest.approx(new.energy_J / old.energy_J)
-    assert by.area_rel == pytest.approx(new.area_m2 / old.area_m2)
+    assert by.energy_rel == approx(new.energy_J / old.energy_J)
+    assert by.area_rel == approx(new.area_m2 / old.area_m2)
     assert by.time_rel == 1
 
 
@@ -128,7 +129,7 @@ def test_a_survey_converter_gets_the_node():
     other = load_chip(
         "isaac_isca_2016", {"adc": {"kind": "survey", "bits": 8, "rate_Hz": 1e9, "technology_m": "65 nm"}}
     )
-    assert scaled(other, 16e-9).adc.technology_m == pytest.approx(32.5e-9)
+    assert scaled(other, 16e-9).adc.technology_m == approx(32.5e-9)
     with pytest.raises(ValueError, match="must begin with 'ADC survey law"):
         SurveyAdc(bits=8, rate_Hz=1e9, technology_m=32e-9, source="mine")
 
@@ -181,11 +182,11 @@ def test_there_and_back(name: str, first: float, second: float):
     chip = CHIPS[name]
     home = scaled(scaled(scaled(chip, first * 1e-9), second * 1e-9), chip.technology_m)
     for old, new in zip(chip.ledger(), home.ledger(), strict=True):
-        assert _figures(new) == pytest.approx(_figures(old), rel=1e-9)
+        assert _figures(new) == approx(_figures(old), rel=1e-9)
     assert home.name in (chip.name, f"{chip.name} at {chip.technology_m * 1e9:g} nm")
     direct, detour = scaled(chip, second * 1e-9), scaled(scaled(chip, first * 1e-9), second * 1e-9)
-    assert detour.area_m2 == pytest.approx(direct.area_m2, rel=1e-9)
-    assert detour.peak_power_W == pytest.approx(direct.peak_power_W, rel=1e-9)
+    assert detour.area_m2 == approx(direct.area_m2, rel=1e-9)
+    assert detour.peak_power_W == approx(direct.peak_power_W, rel=1e-9)
 
 
 @pytest.mark.parametrize(

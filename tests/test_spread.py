@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from close import approx
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,9 +15,9 @@ VALUES = st.lists(st.floats(0, 1), min_size=2, max_size=30)
 
 def test_by_hand() -> None:
     spread = Spread((0.5, 0.9, 0.7))
-    assert spread.mean == pytest.approx(0.7)
-    assert spread.std == pytest.approx(0.2)
-    assert spread.ci95 == pytest.approx(4.302652729911275 * 0.2 / 3**0.5)  # Student's t, 2 degrees of freedom
+    assert spread.mean == approx(0.7)
+    assert spread.std == approx(0.2)
+    assert spread.ci95 == approx(4.302652729911275 * 0.2 / 3**0.5)  # Student's t, 2 degrees of freedom
     assert (spread.worst, spread.worst_run) == (0.5, 0)
 
 
@@ -35,11 +36,11 @@ def test_against_numpy_and_scipy(values: list[float]) -> None:
     from scipy import stats
 
     spread = Spread(tuple(values))
-    assert spread.mean == pytest.approx(np.mean(values))
+    assert spread.mean == approx(np.mean(values))
     assert spread.std == pytest.approx(np.std(values, ddof=1), abs=1e-12)
     if spread.std > 1e-9:
         low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-        assert (spread.mean - spread.ci95, spread.mean + spread.ci95) == pytest.approx((low, high))
+        assert (spread.mean - spread.ci95, spread.mean + spread.ci95) == approx((low, high))
     assert spread.worst == values[spread.worst_run] == min(values)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from close import approx
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +35,7 @@ from xbar.units import duration, parse, si, unit_of
     ],
 )
 def test_reads_numbers_with_units(text: str | float, unit: str, value: float) -> None:
-    assert parse(text, unit) == pytest.approx(value, rel=1e-15)
+    assert parse(text, unit) == approx(value, rel=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_writes_a_readable_text(value: float, unit: str, text: str) -> None:
 
 @given(st.floats(1e-15, 1e12), st.sampled_from(["J", "W", "s", "Hz", "S", "m2"]))
 def test_what_is_written_reads_back(value: float, unit: str) -> None:
-    assert parse(si(value, unit, digits=17), unit) == pytest.approx(value, rel=1e-12)
+    assert parse(si(value, unit, digits=17), unit) == approx(value, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_what_is_written_reads_back(value: float, unit: str) -> None:
 )
 def test_a_time_as_people_say_it(value: float, text: str) -> None:
     assert duration(value) == text
-    assert parse(text, "s") == pytest.approx(value, rel=1e-12)
+    assert parse(text, "s") == approx(value, rel=1e-12)
 
 
 def test_the_unit_that_a_name_ends_in() -> None:

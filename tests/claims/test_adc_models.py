@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from close import approx
 
 import mapping
 import xbar
@@ -22,9 +23,9 @@ def test_sar_saving_from_8_bits_as_zhang_prints_it(bits: int, power: float, time
     """Zhang et al., arXiv 1909.08496: their "energy" is the law 2^N / (N + 1) of the power."""
     assert round(SAR.power_W(8) / SAR.power_W(bits), 1) == power
     assert round(SAR.time_s(8) / SAR.time_s(bits), 2) == time
-    assert SAR.area_m2(8) / SAR.area_m2(bits) == pytest.approx(area)
+    assert SAR.area_m2(8) / SAR.area_m2(bits) == approx(area)
     ratio = SAR.cost(8).energy_J / SAR.cost(bits).energy_J
-    assert ratio == pytest.approx(SAR.power_W(8) / SAR.power_W(bits) * SAR.time_s(8) / SAR.time_s(bits))
+    assert ratio == approx(SAR.power_W(8) / SAR.power_W(bits) * SAR.time_s(8) / SAR.time_s(bits))
 
 
 def test_sar_names_its_law_wherever_its_source_is_printed() -> None:
@@ -40,8 +41,8 @@ def test_sar_names_its_law_wherever_its_source_is_printed() -> None:
 def test_sar_gives_its_reference_back() -> None:
     cost = SAR.cost(8)
     assert (cost.power_W, cost.area_m2) == (2e-3, 1200e-12)
-    assert cost.energy_J == pytest.approx(1.5625e-12)
-    assert cost.latency_s == pytest.approx(1 / 1.28e9)
+    assert cost.energy_J == approx(1.5625e-12)
+    assert cost.latency_s == approx(1 / 1.28e9)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +51,8 @@ def test_sar_gives_its_reference_back() -> None:
 def test_survey_law_at_32_nm(bits: int, energy_pJ: float, area_um2: float) -> None:
     """Andrulis et al., arXiv 2404.06553, at 1.28 GS/s."""
     adc = SurveyAdc(bits=bits, rate_Hz=1.28e9, technology_m=32e-9)
-    assert adc.cost(bits).energy_J * 1e12 == pytest.approx(energy_pJ, rel=2e-3)
-    assert adc.cost(bits).area_m2 * 1e12 == pytest.approx(area_um2, rel=1e-3)
+    assert adc.cost(bits).energy_J * 1e12 == approx(energy_pJ, rel=2e-3)
+    assert adc.cost(bits).area_m2 * 1e12 == approx(area_um2, rel=1e-3)
     assert "Andrulis" in adc.source
 
 
@@ -63,8 +64,8 @@ def test_survey_law_says_where_it_ends() -> None:
 @pytest.mark.parametrize(("bits", "energy_pJ", "area_um2"), [(4, 0.79, 361), (8, 1.67, 1200), (10, 2.38, 3002)])
 def test_generic_chip_takes_the_scaled_kull_points(bits: int, energy_pJ: float, area_um2: float) -> None:
     cost = load_chip("generic_1t1r", {"adc.bits": bits}).adc.cost(bits)
-    assert cost.energy_J == pytest.approx(energy_pJ * 1e-12)
-    assert cost.area_m2 == pytest.approx(area_um2 * 1e-12)
+    assert cost.energy_J == approx(energy_pJ * 1e-12)
+    assert cost.area_m2 == approx(area_um2 * 1e-12)
 
 
 @pytest.mark.parametrize(("bits", "power", "time"), [(1, 28.4, 8.0), (3, 14.2, 2.67)])
@@ -77,7 +78,7 @@ def test_a_mapped_network_saves_what_its_adcs_save(bits: int, power: float, time
     energy, latency, area = (of_8 / of_fewer for of_8, of_fewer in zip(_bill(8), _bill(bits), strict=True))
     assert round(latency, 2) == time
     assert round(energy / latency, 1) == power
-    assert area == pytest.approx(2)
+    assert area == approx(2)
 
 
 def _bill(bits: int) -> tuple[float, float, float]:

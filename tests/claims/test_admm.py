@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from close import approx
 from models import CaffeLeNet
 from small import small_chip
 from torch import nn
@@ -59,7 +60,7 @@ def _convolutions(result: Routing, what: str) -> int:
 @pytest.mark.parametrize("ratio", MASKS)
 def test_area_saved_is_1_minus_1_over_the_ratio(ratio: float) -> None:
     whole, pruned = _mapped(9), _mapped(9, ratio)
-    assert _convolutions(whole, "weights") / _convolutions(pruned, "weights") == pytest.approx(ratio, rel=5e-3)
+    assert _convolutions(whole, "weights") / _convolutions(pruned, "weights") == approx(ratio, rel=5e-3)
     assert _convolutions(whole, "cells") == 4 * 25_500
     saved = 1 - _convolutions(pruned, "cells") / _convolutions(whole, "cells")
     assert saved == pytest.approx(1 - 1 / ratio, abs=0.015)

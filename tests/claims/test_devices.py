@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from close import approx
 from noise_examples import agrees
 
 from xbar.noise import NoiseModel, load_noise
@@ -184,7 +185,7 @@ def test_typical_reram() -> None:
     g = np.full(100_000, 0.5)
     cells = Cells(np.zeros(g.shape, np.uint8), g, 0.1, 2)
     spread = model.of_cells["spread"].sample(cells, g, When(), generator(0))
-    assert np.log(spread / g).std() == pytest.approx(0.1, rel=0.01)
+    assert np.log(spread / g).std() == approx(0.1, rel=0.01)
     stuck = model.of_cells["faults"].sample(cells, g, When(), generator(0))
     assert (stuck == 0.1).mean() == pytest.approx(0.0904, abs=0.004)
     assert (stuck == 1.0).mean() == pytest.approx(0.0175, abs=0.002)
@@ -208,4 +209,4 @@ def test_errors_scale_with_g_max(name: str) -> None:
     found: list[CellNoise] = [_programming(model), PolynomialNoise.model_validate(half)]
     first, second = (noise.moments(_cells(r), r, When()) for noise in found)
     np.testing.assert_allclose(first, second, rtol=1e-9)
-    assert data["g_max_S"] == pytest.approx(SCALES[name] * 1e-6)
+    assert data["g_max_S"] == approx(SCALES[name] * 1e-6)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from close import approx
 from small import random_weights, small_network
 
 import mapping
@@ -47,8 +48,8 @@ def _row(level: str, part: str) -> LedgerRow:
 def test_row_of_the_table(level: str, part: str, count: float, power_mW: float, area_mm2: float) -> None:
     row = _row(level, part)
     assert row.count_per_parent == count
-    assert count * row.cost.power_W * 1e3 == pytest.approx(power_mW, rel=1e-12)
-    assert count * row.cost.area_m2 * 1e6 == pytest.approx(area_mm2, rel=1e-12)
+    assert count * row.cost.power_W * 1e3 == approx(power_mW, rel=1e-12)
+    assert count * row.cost.area_m2 * 1e6 == approx(area_mm2, rel=1e-12)
 
 
 def test_the_table_has_no_other_rows() -> None:
@@ -71,7 +72,7 @@ def test_counts() -> None:
 
 def test_peak_efficiency_computed_from_the_table() -> None:
     n_crossbars = 8 * 12 * 168
-    assert CHIP.peak_ops_per_s / n_crossbars / 1e9 == pytest.approx(2.56)
+    assert CHIP.peak_ops_per_s / n_crossbars / 1e9 == approx(2.56)
     assert round(CHIP.peak_ops_per_s / 1e12, 1) == 41.3
     assert round(CHIP.peak_ops_per_s / (CHIP.area_m2 * 1e6) / 1e9) == 483
     assert round(CHIP.peak_ops_per_s / CHIP.peak_power_W / 1e9) == 627
@@ -81,20 +82,20 @@ def test_no_program_reaches_that_peak_because_of_the_unit_column() -> None:
     """The paper counts 128 conversions per crossbar and read; a full core converts 129, which takes 100.78 ns."""
     weights = [np.full((16, 1024), 2**15 - 1)]  # 8 row blocks x 16 weights of 8 cells: every cell of one core
     program = mapping.compile(small_network(weights, weight_bits=16, input_bits=16), CHIP)
-    assert CHIP.pulse_time_s == pytest.approx(100e-9)
-    assert pulse_time_s(outline(program).layers[0], CHIP) == pytest.approx(129 / 1.28e9)
+    assert CHIP.pulse_time_s == approx(100e-9)
+    assert pulse_time_s(outline(program).layers[0], CHIP) == approx(129 / 1.28e9)
     assert round(CHIP.peak_ops_per_s * 128 / 129 / 1e12, 1) == 41.0
 
 
 def test_energies_that_follow() -> None:
     """8-bit conversion 1.56 pJ; eDRAM 80 fJ/bit."""
-    assert dict(_row("core", "adc").energies)["conversions"] == pytest.approx(1.5625e-12)
-    assert dict(_row("tile", "eDRAM buffer").energies)["buffer_read_bits"] == pytest.approx(80e-15)
+    assert dict(_row("core", "adc").energies)["conversions"] == approx(1.5625e-12)
+    assert dict(_row("tile", "eDRAM buffer").energies)["buffer_read_bits"] == approx(80e-15)
 
 
 def test_6_bit_converters_by_the_sar_law() -> None:
     core = load_chip("isaac_isca_2016", {"adc.bits": "6"}).total("core")
-    assert core.power_W * 1e3 == pytest.approx(24.08 - 16 * (1 - (2**6 / 7) / (2**8 / 9)))
+    assert core.power_W * 1e3 == approx(24.08 - 16 * (1 - (2**6 / 7) / (2**8 / 9)))
 
 
 @pytest.mark.parametrize(("rows", "cols", "adds"), [(256, 32, 0), (384, 45, 13)])
@@ -169,8 +170,8 @@ def test_tile_power_from_the_events_of_a_busy_tile() -> None:
     second = replace(second, host={"activation_ops": 2 * 10**9, "pooling_ops": 10**9, "digital_ops": 0})
     parts = estimate(program, second).by("part")
     power_mW = {name: 1e3 * cost.dynamic_J for name, cost in parts.items() if not name.startswith("chip.")}
-    assert power_mW["core.adc"] == pytest.approx(12 * 16)
-    assert power_mW["tile.eDRAM buffer"] == pytest.approx(20.7)
-    assert power_mW["tile.router"] == pytest.approx(42 / 4)
-    assert sum(power_mW.values()) == pytest.approx(CHIP.total("tile").power_W * 1e3, rel=1e-6)
+    assert power_mW["core.adc"] == approx(12 * 16)
+    assert power_mW["tile.eDRAM buffer"] == approx(20.7)
+    assert power_mW["tile.router"] == approx(42 / 4)
+    assert sum(power_mW.values()) == approx(CHIP.total("tile").power_W * 1e3, rel=1e-6)
     assert round(sum(power_mW.values()), -1) == 330

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from close import approx
 
 from xbar.demo.train import fitted, write
 from xbar.sweep.job import Job, run
@@ -56,8 +57,8 @@ def test_lenet5_reaches_99_percent_and_keeps_it_on_isaac(tmp_path: Path) -> None
     assert outcome.accuracy_hardware == outcome.accuracy_quantized
     assert outcome.accuracy_hardware >= outcome.accuracy_float - 0.002
     # another processor may round the training differently; the bill depends on the weights only a little
-    assert outcome.report.energy_J == pytest.approx(KEPT["metrics"]["energy_J"], rel=0.02)
-    assert outcome.report.latency_s == pytest.approx(KEPT["metrics"]["latency_s"], rel=1e-6)
+    assert outcome.report.energy_J == approx(KEPT["metrics"]["energy_J"], rel=0.02)
+    assert outcome.report.latency_s == approx(KEPT["metrics"]["latency_s"], rel=1e-6)
     assert outcome.adc is not None
     fewer = {**EIGHT_BITS, "adc.bits": str(outcome.adc.uniform_bits)}
     assert run(replace(job, settings=fewer, max_loss=None)).accuracy_hardware >= outcome.accuracy_hardware - 0.02

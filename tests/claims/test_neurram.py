@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from close import approx
 from small import counted, small_network
 
 import mapping
@@ -53,16 +54,16 @@ def _energy_fJ(chip: Chip) -> dict[str, float]:
 def test_energy_by_part(point: tuple[int, int]) -> None:
     energy = _energy_fJ(_chip(*point))
     word_line, neuron, drivers = PARTS[point]
-    assert energy["word line"] == pytest.approx(word_line, rel=0.15)
-    assert energy["adc"] == pytest.approx(neuron, rel=0.15)
-    assert energy["dac"] == pytest.approx(drivers, rel=0.15)
-    assert sum(energy.values()) == pytest.approx(sum(PARTS[point]), rel=0.05)
+    assert energy["word line"] == approx(word_line, rel=0.15)
+    assert energy["adc"] == approx(neuron, rel=0.15)
+    assert energy["dac"] == approx(drivers, rel=0.15)
+    assert sum(energy.values()) == approx(sum(PARTS[point]), rel=0.05)
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_efficiency_at_all_published_points(point: tuple[int, int, int]) -> None:
     energy_fJ = sum(_energy_fJ(_chip(*point[:2])).values())
-    assert 1e3 / energy_fJ == pytest.approx(POINTS[point][1], rel=0.15)
+    assert 1e3 / energy_fJ == approx(POINTS[point][1], rel=0.15)
 
 
 def _time_s(input_bits: int, phases: int) -> float:
@@ -75,14 +76,14 @@ def _time_s(input_bits: int, phases: int) -> float:
 @pytest.mark.parametrize("point", POINTS)
 def test_one_law_of_time_holds_all_ten_throughputs(point: tuple[int, int, int]) -> None:
     """Two constants for ten points; operations of a core are its cells."""
-    assert 48 * 256 * 256 / _time_s(*point[1:]) / 1e12 == pytest.approx(POINTS[point][0], rel=0.115)
+    assert 48 * 256 * 256 / _time_s(*point[1:]) / 1e12 == approx(POINTS[point][0], rel=0.115)
 
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point[:2] not in ((7, 5), (8, 6)) or point[2] == 1])
 def test_the_chip_keeps_that_law(point: tuple[int, int, int]) -> None:
     chip = _chip(*point[:2])
-    assert chip.n_pulses * chip.pulse_time_s == pytest.approx(_time_s(*point[1:]), rel=1e-6)
-    assert chip.peak_ops_per_s / 1e12 == pytest.approx(POINTS[point][0], rel=0.115)
+    assert chip.n_pulses * chip.pulse_time_s == approx(_time_s(*point[1:]), rel=1e-6)
+    assert chip.peak_ops_per_s / 1e12 == approx(POINTS[point][0], rel=0.115)
 
 
 @cache
@@ -110,9 +111,9 @@ def test_a_full_layer_through_program_and_cycles(point: tuple[int, int, int]) ->
     """Published throughput is that of full arrays in steady state, as here: a cell is an operation (half of a
     multiply-accumulate, since a weight is a pair of cells), and nothing outside of the arrays takes time."""
     metrics = _report(point).metrics()
-    assert metrics["tops"] == pytest.approx(48 * 256 * 256 / _time_s(*point[1:]) / 1e12, rel=1e-6)
-    assert metrics["tops"] == pytest.approx(POINTS[point][0], rel=0.115)
-    assert metrics["tops_per_W"] == pytest.approx(POINTS[point][1], rel=0.115)
+    assert metrics["tops"] == approx(48 * 256 * 256 / _time_s(*point[1:]) / 1e12, rel=1e-6)
+    assert metrics["tops"] == approx(POINTS[point][0], rel=0.115)
+    assert metrics["tops_per_W"] == approx(POINTS[point][1], rel=0.115)
 
 
 def test_mean_error_of_throughput_and_efficiency_over_all_points() -> None:
@@ -142,13 +143,13 @@ def test_shares_of_the_area_are_inputs_given_back() -> None:
 def test_area_follows_from_cells_of_16_f2() -> None:
     """No input: the sum of all parts, from the number of cells and their size alone."""
     cells_m2 = 48 * 256 * 256 * 16 * (130e-9) ** 2
-    assert load_chip("neurram_nature_2022").area_m2 == pytest.approx(cells_m2 / 0.12, rel=1e-3)
+    assert load_chip("neurram_nature_2022").area_m2 == approx(cells_m2 / 0.12, rel=1e-3)
 
 
 def test_energy_is_the_same_whatever_the_adc_bits() -> None:
     """No input: what ten points of (output, input) bits share is one energy per pulse, so TOPS/W goes with pulses."""
     first, last = (sum(_energy_fJ(_chip(*point)).values()) for point in ((4, 2), (10, 8)))
-    assert last == pytest.approx(7 * first)
+    assert last == approx(7 * first)
 
 
 def test_reports_say_what_is_not_modelled() -> None:

@@ -6,6 +6,7 @@ Peak power has no published total here: the sums are computed from the constants
 from __future__ import annotations
 
 import pytest
+from close import approx
 
 from xbar.hardware import LedgerRow, load_chip
 
@@ -25,7 +26,7 @@ def test_static_totals() -> None:
 def test_area_of_the_chip_is_that_of_tiles_routers_and_links() -> None:
     """A 4-port router of 0.047 mm2 for 4 tiles; links as ISAAC's."""
     area_mm2 = 138 * CHIP.total("tile").area_m2 * 1e6 + 138 / 4 * 0.047 + 22.88
-    assert CHIP.area_m2 * 1e6 == pytest.approx(area_mm2)
+    assert CHIP.area_m2 * 1e6 == approx(area_mm2)
 
 
 # count and mW at full activity of one, from the constants: dynamic and leakage together
@@ -61,9 +62,9 @@ def test_peak_power_computed_from_the_constants() -> None:
     core_mW, tile_mW = (sum(n * mW for n, mW in parts.values()) for parts in (CORE_MW, TILE_MW))
     tile_mW += 8 * core_mW
     chip_mW = 138 * tile_mW + 138 / 4 * (16.13 + 0.41) + 10400
-    assert CHIP.total("core").power_W * 1e3 == pytest.approx(core_mW, rel=1e-4)
-    assert CHIP.total("tile").power_W * 1e3 == pytest.approx(tile_mW, rel=1e-4)
-    assert CHIP.peak_power_W * 1e3 == pytest.approx(chip_mW, rel=1e-4)
+    assert CHIP.total("core").power_W * 1e3 == approx(core_mW, rel=1e-4)
+    assert CHIP.total("tile").power_W * 1e3 == approx(tile_mW, rel=1e-4)
+    assert CHIP.peak_power_W * 1e3 == approx(chip_mW, rel=1e-4)
 
 
 @pytest.mark.parametrize(("level", "parts"), [("core", CORE_MW), ("tile", TILE_MW)])
@@ -73,7 +74,7 @@ def test_power_part_by_part(level: str, parts: dict[str, tuple[int, float]]) -> 
     assert set(rows) == set(parts)
     for part, (count, power_mW) in parts.items():
         assert rows[part].count_per_parent == count, part
-        assert rows[part].cost.power_W * 1e3 == pytest.approx(power_mW, rel=1e-3), part
+        assert rows[part].cost.power_W * 1e3 == approx(power_mW, rel=1e-3), part
 
 
 @pytest.mark.parametrize(
@@ -82,9 +83,9 @@ def test_power_part_by_part(level: str, parts: dict[str, tuple[int, float]]) -> 
 def test_crossbars_of_every_published_size(rows: int, area_um2: float, power_mW: float) -> None:
     chip = load_chip("puma_asplos_2019", {"crossbar.rows": rows, "crossbar.cols": rows})
     cost = chip.crossbar.cost(chip.device)
-    assert cost.area_m2 * 1e12 == pytest.approx(area_um2)
-    assert cost.power_W * 1e3 == pytest.approx(power_mW)
-    assert cost.latency_s == pytest.approx(100e-9)
+    assert cost.area_m2 * 1e12 == approx(area_um2)
+    assert cost.power_W * 1e3 == approx(power_mW)
+    assert cost.latency_s == approx(100e-9)
 
 
 @pytest.mark.parametrize(
@@ -98,13 +99,13 @@ def test_crossbars_of_every_published_size(rows: int, area_um2: float, power_mW:
 )
 def test_leakage(level: str, part: str, leakage_mW: float, area_um2: float) -> None:
     cost = _row(level, part).cost
-    assert cost.leakage_W * 1e3 == pytest.approx(leakage_mW)
-    assert cost.area_m2 * 1e12 == pytest.approx(area_um2, rel=1e-3)
+    assert cost.leakage_W * 1e3 == approx(leakage_mW)
+    assert cost.area_m2 * 1e12 == approx(area_um2, rel=1e-3)
 
 
 def test_router_energy_is_its_dynamic_power() -> None:
     """16.13 mW without leakage, 4 ports of 32 bits at 1 GHz."""
-    assert dict(_row("chip", "router").energies)["link_bits"] == pytest.approx(16.13e-3 / (4 * 32 * 1e9))
+    assert dict(_row("chip", "router").energies)["link_bits"] == approx(16.13e-3 / (4 * 32 * 1e9))
 
 
 def test_counts() -> None:
@@ -125,23 +126,23 @@ def test_counts() -> None:
 )
 def test_parts(level: str, part: str, power_mW: float, area_um2: float) -> None:
     cost = _row(level, part).cost
-    assert cost.power_W * 1e3 == pytest.approx(power_mW)
-    assert cost.area_m2 * 1e12 == pytest.approx(area_um2)
+    assert cost.power_W * 1e3 == approx(power_mW)
+    assert cost.area_m2 * 1e12 == approx(area_um2)
 
 
 def test_energies() -> None:
-    assert dict(_row("core", "ALU").energies)["digital_ops"] == pytest.approx(0.265e-12, rel=1e-3)
+    assert dict(_row("core", "ALU").energies)["digital_ops"] == approx(0.265e-12, rel=1e-3)
     buffer = _row("tile", "eDRAM buffer")
-    assert dict(buffer.energies)["buffer_read_bits"] * 256 == pytest.approx(17.2e-12)
-    assert buffer.cost.power_W == pytest.approx(8.6e-3 + 0.46e-3)
+    assert dict(buffer.energies)["buffer_read_bits"] * 256 == approx(17.2e-12)
+    assert buffer.cost.power_W == approx(8.6e-3 + 0.46e-3)
 
 
 @pytest.mark.parametrize(("bits", "power_mW", "time_of_128_ns"), [(1, 0.25, 12.5), (4, 1.0, 50), (8, 2.0, 100)])
 def test_adc_constants(bits: int, power_mW: float, time_of_128_ns: float) -> None:
     cost = CHIP.adc.cost(bits)
-    assert cost.power_W * 1e3 == pytest.approx(power_mW)
-    assert 128 * cost.latency_s * 1e9 == pytest.approx(time_of_128_ns)
-    assert cost.area_m2 * 1e12 == pytest.approx(1200)
+    assert cost.power_W * 1e3 == approx(power_mW)
+    assert 128 * cost.latency_s * 1e9 == approx(time_of_128_ns)
+    assert cost.area_m2 * 1e12 == approx(1200)
 
 
 def test_the_edram_takes_2_ns_and_17_2_pj_per_access() -> None:
@@ -149,6 +150,6 @@ def test_the_edram_takes_2_ns_and_17_2_pj_per_access() -> None:
     buffer = CHIP.tile_buffer
     assert buffer is not None
     assert buffer.capacity_bytes == 64 * 1024
-    assert buffer.cost().latency_s == pytest.approx(2e-9)
-    assert buffer.word_bits * buffer.cost().energy_J == pytest.approx(17.2e-12)
-    assert CHIP.events_per_s("buffer_read_bits") == pytest.approx(256 / 8**0.5 * 1e9, rel=1e-3)
+    assert buffer.cost().latency_s == approx(2e-9)
+    assert buffer.word_bits * buffer.cost().energy_J == approx(17.2e-12)
+    assert CHIP.events_per_s("buffer_read_bits") == approx(256 / 8**0.5 * 1e9, rel=1e-3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from close import approx
 from small import counted, random_weights, small_network
 
 import mapping
@@ -31,19 +32,19 @@ def report_on(name: str, budget: int | None) -> Report:
 def test_sums_close(name, replicated):
     chip = xbar.load_chip(name)
     report = report_on(name, chip.chip.tiles if replicated else None)
-    assert report.area_m2 == pytest.approx(chip.area_m2, rel=1e-9)
+    assert report.area_m2 == approx(chip.area_m2, rel=1e-9)
     assert 0 < report.used_area_m2 <= report.area_m2 * (1 + 1e-12)
     for key in ("part", "layer", "level"):
         sums = report.by(key).values()
-        assert sum(c.area_m2 for c in sums) == pytest.approx(report.area_m2, rel=1e-9)
-        assert sum(c.energy_J for c in sums) == pytest.approx(report.energy_J, rel=1e-9)
+        assert sum(c.area_m2 for c in sums) == approx(report.area_m2, rel=1e-9)
+        assert sum(c.energy_J for c in sums) == approx(report.energy_J, rel=1e-9)
     by_row = {f"{r.level}.{r.part}": r.count_per_chip * r.cost.area_m2 for r in chip.ledger()}
     for part, cost in report.by("part").items():
-        assert cost.area_m2 == pytest.approx(by_row[part], rel=1e-9)
+        assert cost.area_m2 == approx(by_row[part], rel=1e-9)
     leakage_J = chip.total().leakage_W / report.throughput_per_s
     assert sum(e.leakage_J for e in report.ledger) == pytest.approx(leakage_J, rel=1e-9, abs=1e-30)
-    assert sum(t.array_read_s + t.adc_wait_s for t in report.timing) == pytest.approx(report.latency_s, rel=1e-9)
-    assert report.power_W == pytest.approx(report.energy_J * report.throughput_per_s, rel=1e-9)
+    assert sum(t.array_read_s + t.adc_wait_s for t in report.timing) == approx(report.latency_s, rel=1e-9)
+    assert report.power_W == approx(report.energy_J * report.throughput_per_s, rel=1e-9)
     assert all(math.isfinite(value) and value > 0 for value in report.metrics().values())
 
 

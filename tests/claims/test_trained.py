@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from claims.prove import PROOFS, RESULTS, prove
+from close import approx
 
 from xbar.training.recipe import load_recipe
 
@@ -34,7 +35,7 @@ def bit_slice_l1(record: Record) -> None:
     wide, few = record["figures"]["eight_bits_32_rows"], record["figures"]["few_bits_32_rows"]
     assert few["tuned"]["accuracy"] >= wide["slices"]["accuracy"] - 0.01
     left = few["tuned"]["adc_energy_J"] / wide["tuned"]["adc_energy_J"]
-    assert left == pytest.approx((3 / (128 / 9 * 8 / 3) + 1 / (256 / 9 * 8)) / 4, rel=0.01)
+    assert left == approx((3 / (128 / 9 * 8 / 3) + 1 / (256 / 9 * 8)) / 4, rel=0.01)
 
 
 def bit_slice_l1_lenet(record: Record) -> None:

@@ -20,6 +20,7 @@ square of the voltage. Two measured voltages at rest would be needed to say by h
 from __future__ import annotations
 
 import pytest
+from close import approx
 
 from xbar.cost.spiking import operating_point
 from xbar.spiking.chip import SpikingChip, load_spiking_chip
@@ -61,31 +62,31 @@ def test_46_gsops_per_W_in_real_time():
     """Of the typical network, 20 Hz and 128 synapses (Merolla 2014): 2.68 GSOPS. With the published 65 mW at 0.75 V
     that is 41 per W, with our power 43, 6 % below 46; at 0.70 V ours is 50."""
     report = point(0.75, 20, 128)
-    assert report.sops == pytest.approx(2.684e9, rel=1e-3)
-    assert report.metrics()["gsops_per_W"] == pytest.approx(46, rel=0.07)
+    assert report.sops == approx(2.684e9, rel=1e-3)
+    assert report.metrics()["gsops_per_W"] == approx(46, rel=0.07)
     assert point(0.70, 20, 128).metrics()["gsops_per_W"] > 46
 
 
 def test_400_gsops_per_W_at_the_peak():
-    assert point(0.75, PEAK_HZ, 256).metrics()["gsops_per_W"] == pytest.approx(400, rel=0.06)
+    assert point(0.75, PEAK_HZ, 256).metrics()["gsops_per_W"] == approx(400, rel=0.06)
 
 
 def test_energy_of_a_synaptic_event_with_all_that_comes_with_it():
     """26 pJ at 0.775 V, 20 Hz, 128 synapses (Merolla 2014): total power over total events. As a price per event it
     would give 335 mW where 94 mW were measured."""
     report = point(0.775, 20, 128)
-    assert report.power_W / report.sops == pytest.approx(26e-12, rel=0.06)
+    assert report.power_W / report.sops == approx(26e-12, rel=0.06)
     busy = point(0.8, 95.93, 128)
-    assert busy.sops * 26e-12 == pytest.approx(0.335, rel=2e-3)
-    assert busy.power_W == pytest.approx(0.094, rel=0.01)
+    assert busy.sops * 26e-12 == approx(0.335, rel=2e-3)
+    assert busy.power_W == approx(0.094, rel=0.01)
 
 
 def test_energy_of_a_hop_and_of_a_bit_at_0_775_V():
     """2.3 pJ per hop; 2 pJ per bit from a core to the edge, 26 pJ from chip to chip."""
     price, scale = at(0.775).energy, at(0.775).energy.scale_rel
-    assert price.hop_J * scale == pytest.approx(2.3e-12, rel=0.01)
-    assert price.edge_bit_J * scale == pytest.approx(2e-12, rel=0.01)
-    assert price.chip_to_chip_bit_J * scale == pytest.approx(26e-12, rel=0.01)
+    assert price.hop_J * scale == approx(2.3e-12, rel=0.01)
+    assert price.edge_bit_J * scale == approx(2e-12, rel=0.01)
+    assert price.chip_to_chip_bit_J * scale == approx(26e-12, rel=0.01)
 
 
 def test_size():
@@ -94,8 +95,8 @@ def test_size():
     assert chip.n_cores == 4096
     assert chip.n_cores * chip.core.neurons == 1_048_576
     assert chip.n_cores * chip.core.neurons * chip.core.axons == 268_435_456
-    assert chip.core.area_m2 == pytest.approx(240e-6 * 390e-6)
-    assert chip.area_m2 == pytest.approx(4.3e-4)
+    assert chip.core.area_m2 == approx(240e-6 * 390e-6)
+    assert chip.area_m2 == approx(4.3e-4)
     report = point(0.8, 20, 128)
-    assert report.area_m2 == pytest.approx(4.3e-4)
-    assert report.used_area_m2 == pytest.approx(4096 * 240e-6 * 390e-6)
+    assert report.area_m2 == approx(4.3e-4)
+    assert report.used_area_m2 == approx(4096 * 240e-6 * 390e-6)

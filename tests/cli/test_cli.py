@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from close import approx
 from torch import nn
 
 ISAAC = "isaac_isca_2016"
@@ -93,7 +94,7 @@ def test_a_noisy_run_tells_every_step_and_its_spread(xbar, small: Path, tmp_path
     found = json.loads((tmp_path / "out.json").read_text())
     runs, metrics = found["accuracy_of_runs"], found["metrics"]
     assert len(runs) == 3
-    assert metrics["accuracy"] == pytest.approx(sum(runs) / 3)
+    assert metrics["accuracy"] == approx(sum(runs) / 3)
     assert metrics["accuracy_worst"] == min(runs) == runs[found["worst_run"]]
     assert found["chip"]["noise"]["effects"]["read"]["sigma_rel"] == 0.05
     assert {row["source"] for row in found["error_sources"]["rows"]} >= {"quantization", "programming", "read", "total"}

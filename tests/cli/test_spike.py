@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from close import approx
 from spike_examples import three_cores
 
 from xbar.frontends.ranc_write import save_ranc
@@ -31,7 +32,7 @@ def test_a_run_is_printed_written_and_drawn(xbar, net: Path, tmp_path: Path) -> 
     for words in ("12 ticks of 1 ms", "Hz per used neuron", "SOPS/W", "at 0.7 V", "3 of 4", "load of the cores"):
         assert words in out, words
     data = json.loads((tmp_path / "out.json").read_text())
-    assert data["metrics"]["energy_J"] == pytest.approx(sum(e["energy_J"] for e in data["report"]["ledger"]))
+    assert data["metrics"]["energy_J"] == approx(sum(e["energy_J"] for e in data["report"]["ledger"]))
     assert data["metrics"]["spikes"] == 21
     assert (tmp_path / "out.png").stat().st_size > 10_000
 

@@ -12,6 +12,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from close import approx
 from small import counted, random_weights, small_chip, small_network
 
 import mapping
@@ -38,7 +39,7 @@ def report() -> Report:
 def test_dynamic_energy_by_part(report):
     """Reads 1e-10 J, pulses 1e-14, conversions 1e-12, shift-adds 1e-13, buffer bits 1e-14, off-chip bits 1e-12."""
     dynamic = {name: cost.dynamic_J for name, cost in report.by("part").items()}
-    assert dynamic == pytest.approx(
+    assert dynamic == approx(
         {
             "crossbar.array": 20e-10,
             "core.dac": 104e-14,
@@ -52,9 +53,9 @@ def test_dynamic_energy_by_part(report):
 
 def test_dynamic_energy_by_layer(report):
     layers = report.by("layer")
-    assert layers["layer0"].dynamic_J == pytest.approx(16e-10 + 80e-14 + 96e-12 + 96e-13 + 64e-14)
-    assert layers["layer1"].dynamic_J == pytest.approx(4e-10 + 24e-14 + 24e-12 + 24e-13 + 36e-14)
-    assert layers[HOST].dynamic_J == pytest.approx(52e-12)
+    assert layers["layer0"].dynamic_J == approx(16e-10 + 80e-14 + 96e-12 + 96e-13 + 64e-14)
+    assert layers["layer1"].dynamic_J == approx(4e-10 + 24e-14 + 24e-12 + 24e-13 + 36e-14)
+    assert layers[HOST].dynamic_J == approx(52e-12)
     assert layers[UNUSED].dynamic_J == 0
 
 
@@ -62,19 +63,19 @@ def test_time(report):
     """Fullest core of layer 0: 8 + 8 columns on 4 ADCs, 4 rounds of 50 ns, beyond the 100 ns of a read; of layer 1: 6
     columns, 2 rounds, within the read. 4 pulses each, one vector."""
     first, second = report.timing
-    assert (first.array_read_s, first.adc_wait_s) == pytest.approx((400e-9, 400e-9))
-    assert (second.array_read_s, second.adc_wait_s) == pytest.approx((400e-9, 0))
-    assert report.latency_s == pytest.approx(1200e-9)
-    assert report.throughput_per_s == pytest.approx(1 / 800e-9)
+    assert (first.array_read_s, first.adc_wait_s) == approx((400e-9, 400e-9))
+    assert (second.array_read_s, second.adc_wait_s) == approx((400e-9, 0))
+    assert report.latency_s == approx(1200e-9)
+    assert report.throughput_per_s == approx(1 / 800e-9)
     assert report.bottleneck == "layer0"
 
 
 def test_leakage_lasts_as_long_as_the_slowest_layer(report):
     """Four buffers leak 1 mW for 800 ns. Two of four tiles are used, by 2 cores of layer 0 and 1 of layer 1."""
     layers = report.by("layer")
-    assert report.by("part")["tile.buffer"].leakage_J == pytest.approx(4e-3 * 800e-9)
+    assert report.by("part")["tile.buffer"].leakage_J == approx(4e-3 * 800e-9)
     leakage = [layers[name].leakage_J for name in ("layer0", "layer1", UNUSED, HOST)]
-    assert leakage == pytest.approx([3.2e-9 / 3, 3.2e-9 / 6, 3.2e-9 / 2, 0])
+    assert leakage == approx([3.2e-9 / 3, 3.2e-9 / 6, 3.2e-9 / 2, 0])
 
 
 def test_area(report):
@@ -82,20 +83,20 @@ def test_area(report):
 
     Used: 5 arrays, 3 cores of 16e-12 + 4e-9 + 1e-10, 2 tiles, the link.
     """
-    assert report.area_m2 == pytest.approx(1.6e-9 + 0.128e-9 + 32e-9 + 0.8e-9 + 40e-9 + 100e-9)
-    assert report.used_area_m2 == pytest.approx(0.5e-9 + 3 * 4.116e-9 + 20e-9 + 100e-9)
+    assert report.area_m2 == approx(1.6e-9 + 0.128e-9 + 32e-9 + 0.8e-9 + 40e-9 + 100e-9)
+    assert report.used_area_m2 == approx(0.5e-9 + 3 * 4.116e-9 + 20e-9 + 100e-9)
 
 
 def test_figures(report):
     energy_J = 2e-9 + 1.04e-12 + 1.2e-10 + 1.2e-11 + 1e-12 + 5.2e-11 + 3.2e-9
     metrics = report.metrics()
-    assert metrics["energy_J"] == pytest.approx(energy_J)
-    assert metrics["power_W"] == pytest.approx(energy_J / 800e-9)
+    assert metrics["energy_J"] == approx(energy_J)
+    assert metrics["power_W"] == approx(energy_J / 800e-9)
     assert report.macs == 60 + 18
-    assert metrics["tops"] == pytest.approx(2e-12 * 78 / 800e-9)
-    assert metrics["tops_per_W"] == pytest.approx(2e-12 * 78 / energy_J)
-    assert metrics["tops_per_mm2"] == pytest.approx(2e-12 * 78 / 800e-9 / 0.174528)
-    assert metrics["utilisation_rel"] == pytest.approx((120 + 36) / (5 * 64))
+    assert metrics["tops"] == approx(2e-12 * 78 / 800e-9)
+    assert metrics["tops_per_W"] == approx(2e-12 * 78 / energy_J)
+    assert metrics["tops_per_mm2"] == approx(2e-12 * 78 / 800e-9 / 0.174528)
+    assert metrics["utilisation_rel"] == approx((120 + 36) / (5 * 64))
     assert report.utilisation == {"layer0": 120 / 256, "layer1": 36 / 64}
 
 
@@ -170,11 +171,11 @@ def test_each_slice_pays_its_own_resolution():
     program = compiled(encoding=encoding, device__cell_bits=2, adc__bits=[6, 4])
     report = estimate(program, counted(program))
     (entry,) = [e for e in report.ledger if (e.layer, e.part) == ("layer1", "adc")]
-    assert entry.dynamic_J == pytest.approx(12 * 1e-12 + 12 * 0.5e-12 + 8 * 1e-12)
+    assert entry.dynamic_J == approx(12 * 1e-12 + 12 * 0.5e-12 + 8 * 1e-12)
     assert report.timing[1].adc_wait_s == 0
     few = compiled(encoding=encoding, device__cell_bits=2, adc__bits=[6, 4], core__adcs=2)
     # sorted 50 50 50 50 50 20 20 20 on 2 ADCs: the first takes 50 + 50 + 50 + 20, 70 ns beyond the read, 4 pulses
-    assert estimate(few, counted(few)).timing[1].adc_wait_s == pytest.approx(4 * 70e-9)
+    assert estimate(few, counted(few)).timing[1].adc_wait_s == approx(4 * 70e-9)
 
 
 def test_replicas_shorten_the_time_and_leave_the_dynamic_energy():
@@ -183,10 +184,10 @@ def test_replicas_shorten_the_time_and_leave_the_dynamic_energy():
     a, b = (estimate(p, counted(p)) for p in (once, more))
     assert [t.n_steps for t in a.timing] == [12, 12]
     assert [t.n_steps for t in b.timing] == [4, 6]
-    assert [t.total_s for t in b.timing] == pytest.approx([3.2e-6, 2.4e-6])
-    assert b.throughput_per_s == pytest.approx(3 * a.throughput_per_s)
-    assert b.by("part")["core.adc"].dynamic_J == pytest.approx(a.by("part")["core.adc"].dynamic_J)
-    assert b.area_m2 == pytest.approx(a.area_m2)
+    assert [t.total_s for t in b.timing] == approx([3.2e-6, 2.4e-6])
+    assert b.throughput_per_s == approx(3 * a.throughput_per_s)
+    assert b.by("part")["core.adc"].dynamic_J == approx(a.by("part")["core.adc"].dynamic_J)
+    assert b.area_m2 == approx(a.area_m2)
 
 
 def test_every_copy_occupies_its_crossbars_and_cores():
@@ -200,10 +201,10 @@ def test_every_copy_occupies_its_crossbars_and_cores():
     report = estimate(program, counted(program))
     layers = report.by("layer")
     core_m2 = 16e-12 + 4e-9 + 1e-10
-    assert layers["layer0"].area_m2 == pytest.approx(8e-10 + 4 * core_m2 + 3e-8 * 4 / 5)
-    assert layers["layer1"].area_m2 == pytest.approx(1e-10 + core_m2 + 3e-8 / 5)
-    assert layers[UNUSED].area_m2 == pytest.approx(7e-10 + 3 * core_m2 + 1e-8)
-    assert report.used_area_m2 == pytest.approx(9e-10 + 5 * core_m2 + 3e-8 + 1e-7)
+    assert layers["layer0"].area_m2 == approx(8e-10 + 4 * core_m2 + 3e-8 * 4 / 5)
+    assert layers["layer1"].area_m2 == approx(1e-10 + core_m2 + 3e-8 / 5)
+    assert layers[UNUSED].area_m2 == approx(7e-10 + 3 * core_m2 + 1e-8)
+    assert report.used_area_m2 == approx(9e-10 + 5 * core_m2 + 3e-8 + 1e-7)
 
 
 def test_cycles_set_the_time_and_with_it_the_leakage():
@@ -212,8 +213,8 @@ def test_cycles_set_the_time_and_with_it_the_leakage():
     timed = replace(cycles(program, 2), begin_s=(0.0, 1e-6), end_s=(2e-6, 5e-6))
     report, analytic = estimate(program, counted(program), timed), estimate(program, counted(program))
     assert report.latency_s == 2e-6
-    assert 1 / report.throughput_per_s == pytest.approx(3e-6)
-    assert report.by("part")["tile.buffer"].leakage_J == pytest.approx(4e-3 * 3e-6)
+    assert 1 / report.throughput_per_s == approx(3e-6)
+    assert report.by("part")["tile.buffer"].leakage_J == approx(4e-3 * 3e-6)
     assert [e.dynamic_J for e in report.ledger] == [e.dynamic_J for e in analytic.ledger]
     assert not any("not in the time" in note for note in report.notes)  # only the analytic model leaves things out
 
@@ -240,7 +241,7 @@ def test_cycles_of_another_network_are_refused():
 
 def test_json_and_text(report):
     data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert data["metrics"]["latency_s"] == pytest.approx(1.2e-6)
+    assert data["metrics"]["latency_s"] == approx(1.2e-6)
     assert data["by_layer"]["layer0"]["area_m2"] > 0
     text = str(report)
     for words in ("small on small", "table, 6 bits: made up", "limited by layer0", "core.adc", "bus_bits", "1.2 µs"):

@@ -107,7 +107,7 @@ def test_clocks_that_are_not_gated_draw_while_parts_are_idle():
         digital = row.level in ("tile", "chip") or row.part == "shift and add"
         assert clock <= 0.5 * full
         assert clock >= 0.5 * (full - spent) * (1 - 1e-9) if digital else clock == 0
-    assert b.energy_J == pytest.approx(a.energy_J + sum(e.clock_J for e in b.ledger))
+    assert b.energy_J == approx(a.energy_J + sum(e.clock_J for e in b.ledger))
     assert b.by("part")["tile.buffer"].energy_J > a.by("part")["tile.buffer"].energy_J
 
 

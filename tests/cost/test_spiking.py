@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from close import approx
 from hypothesis import given
 from hypothesis import strategies as st
 from spike_examples import counted, silent, three_cores, tiny_chip
@@ -23,9 +24,9 @@ from xbar.spiking.result import SpikeActivity
 def assert_sums_close(report: SpikingReport) -> None:
     for key in ("part", "layer"):
         sums = report.by(key).values()
-        assert sum(c.energy_J for c in sums) == pytest.approx(report.energy_J, rel=1e-12)
-        assert sum(c.area_m2 for c in sums) == pytest.approx(report.area_m2, rel=1e-12)
-    assert report.dynamic_J + report.static_J == pytest.approx(report.energy_J, rel=1e-12)
+        assert sum(c.energy_J for c in sums) == approx(report.energy_J, rel=1e-12)
+        assert sum(c.area_m2 for c in sums) == approx(report.area_m2, rel=1e-12)
+    assert report.dynamic_J + report.static_J == approx(report.energy_J, rel=1e-12)
     assert all(math.isfinite(value) and value >= 0 for value in report.metrics().values())
 
 
@@ -33,24 +34,24 @@ def test_counted_by_hand():
     report = estimate_spikes(three_cores(), counted())
     parts = {name: cost.energy_J for name, cost in report.by("part").items()}
     assert parts == {
-        "synaptic events": pytest.approx(30 / 2 * 1.5e-12),
-        "hops": pytest.approx((10 * 3 + 2 * 2) / 2 * 2.45e-12),
-        "chip crossings": pytest.approx(12 / 2 * 32 * 27.7e-12),
-        AT_REST: pytest.approx(4 * 15.7e-6 * 10e-3),
-        "edge": pytest.approx(26 / 2 * 32 * 2.13e-12),
+        "synaptic events": approx(30 / 2 * 1.5e-12),
+        "hops": approx((10 * 3 + 2 * 2) / 2 * 2.45e-12),
+        "chip crossings": approx(12 / 2 * 32 * 27.7e-12),
+        AT_REST: approx(4 * 15.7e-6 * 10e-3),
+        "edge": approx(26 / 2 * 32 * 2.13e-12),
         "die around the cores": 0,
     }
-    assert report.idle_J == pytest.approx(15.7e-6 * 10e-3)
-    assert report.by("layer")["second"].energy_J == pytest.approx(7 * 1.5e-12 + 15.7e-6 * 10e-3)
-    assert report.power_W == pytest.approx(report.energy_J / 10e-3)
+    assert report.idle_J == approx(15.7e-6 * 10e-3)
+    assert report.by("layer")["second"].energy_J == approx(7 * 1.5e-12 + 15.7e-6 * 10e-3)
+    assert report.power_W == approx(report.energy_J / 10e-3)
     assert report.latency_s == 1e-3
-    assert report.used_area_m2 == pytest.approx(3 * 240e-6 * 390e-6)
-    assert report.area_m2 == pytest.approx(2 * 430e-6)
+    assert report.used_area_m2 == approx(3 * 240e-6 * 390e-6)
+    assert report.area_m2 == approx(2 * 430e-6)
     first, second = report.layers
     assert (first.n_cores, first.n_neurons, first.spikes, first.axon_events, first.hops) == (2, 3, 6, 6, 17)
     assert (second.synaptic_events, report.synaptic_events, report.spikes) == (7, 15, 13)
-    assert report.rate_Hz == pytest.approx(13 / 5 / 10e-3)
-    assert report.metrics()["gsops_per_W"] == pytest.approx(15 / report.energy_J / 1e9)
+    assert report.rate_Hz == approx(13 / 5 / 10e-3)
+    assert report.metrics()["gsops_per_W"] == approx(15 / report.energy_J / 1e9)
     assert_sums_close(report)
 
 
@@ -59,21 +60,21 @@ def test_everything_falls_with_the_square_of_the_voltage():
         estimate_spikes(three_cores(tiny_chip(**{"energy.voltage_V": v})), counted()).by("part") for v in (1.0, 0.7)
     )
     for name, cost in high.items():
-        assert low[name].energy_J == pytest.approx(0.49 * cost.energy_J)
+        assert low[name].energy_J == approx(0.49 * cost.energy_J)
         assert low[name].area_m2 == cost.area_m2
 
 
 def test_neuron_updates_are_paid_in_every_tick_of_used_cores():
     chip = tiny_chip(**{"energy.neuron_update_J": 1e-12})
     report = estimate_spikes(three_cores(chip), silent())
-    assert report.by("part")["neuron updates"].energy_J == pytest.approx(3 * 3 * 10 * 1e-12)
+    assert report.by("part")["neuron updates"].energy_J == approx(3 * 3 * 10 * 1e-12)
     assert not any("neuron updates" in note for note in report.notes)
     assert any("neuron updates" in note for note in estimate_spikes(three_cores(), silent()).notes)
 
 
 def test_a_chip_where_nobody_spikes_pays_for_its_ticks():
     report = estimate_spikes(three_cores(), silent())
-    assert report.energy_J == report.static_J == pytest.approx(4 * 15.7e-6 * 10e-3)
+    assert report.energy_J == report.static_J == approx(4 * 15.7e-6 * 10e-3)
     assert report.metrics()["gsops_per_W"] == report.rate_Hz == 0
     assert_sums_close(report)
 
@@ -91,8 +92,8 @@ def test_in_a_pipeline_an_input_pays_for_its_own_ticks_alone():
     """Events stay; rest, power and rates are of the time from one input to the next."""
     alone, piped = estimate_spikes(three_cores(), counted()), estimate_spikes(three_cores(), counted(), 2)
     assert piped.dynamic_J == alone.dynamic_J
-    assert piped.static_J == pytest.approx(alone.static_J / 5)
-    assert piped.rate_Hz == pytest.approx(5 * alone.rate_Hz)
+    assert piped.static_J == approx(alone.static_J / 5)
+    assert piped.rate_Hz == approx(5 * alone.rate_Hz)
     assert piped.latency_s == alone.latency_s
 
 
@@ -104,7 +105,7 @@ def test_figures_per_input_do_not_depend_on_the_batch(n_batch: int, n_ticks: int
     one, many = estimate_spikes(three_cores(), once), estimate_spikes(three_cores(), often)
     assert many.n_inputs == n_batch
     for name, value in many.metrics().items():
-        assert value == pytest.approx(one.metrics()[name], rel=1e-12)
+        assert value == approx(one.metrics()[name], rel=1e-12)
     assert_sums_close(many)
 
 
@@ -118,9 +119,9 @@ def test_a_full_chip_at_an_operating_point():
     report = operating_point(chip, 100, 2)
     spikes = 2 * 3 * 0.1
     parts = report.by("part")
-    assert parts["hops"].energy_J == pytest.approx(spikes * 0.5 * 2.45e-12)
-    assert parts["synaptic events"].energy_J == pytest.approx(spikes * 2 * 3 / 4 * 1.5e-12)
-    assert report.rate_Hz == pytest.approx(100)
+    assert parts["hops"].energy_J == approx(spikes * 0.5 * 2.45e-12)
+    assert parts["synaptic events"].energy_J == approx(spikes * 2 * 3 / 4 * 1.5e-12)
+    assert report.rate_Hz == approx(100)
     assert "chip crossings" not in parts
     assert "chip crossings" in operating_point(tiny_chip(), 100, 2).by("part")
     assert_sums_close(report)
@@ -141,8 +142,8 @@ def test_the_report_prints_and_becomes_json():
     for words in ("3 of 4", "SOPS/W", "synaptic events", "second", "(unused)", "per used neuron", "0.8 V"):
         assert words in str(report), words
     data = json.loads(json.dumps(report.to_dict()))
-    assert sum(e["energy_J"] for e in data["ledger"]) == pytest.approx(data["metrics"]["energy_J"])
-    assert data["by_layer"]["first"]["area_m2"] == pytest.approx(2 * 0.0936e-6)
+    assert sum(e["energy_J"] for e in data["ledger"]) == approx(data["metrics"]["energy_J"])
+    assert data["by_layer"]["first"]["area_m2"] == approx(2 * 0.0936e-6)
 
 
 def test_a_simulated_chip_of_random_targets_costs_what_the_operating_point_says():
@@ -169,5 +170,5 @@ def test_a_simulated_chip_of_random_targets_costs_what_the_operating_point_says(
     ours = estimate_spikes(program, activity)
     parts, expected = ours.by("part"), operating_point(chip, ours.rate_Hz, 10).by("part")
     for name in ("synaptic events", "hops", "chip crossings", "cores at rest"):
-        assert parts[name].energy_J == pytest.approx(100 * expected[name].energy_J, rel=0.02), name
-    assert ours.power_W == pytest.approx(operating_point(chip, ours.rate_Hz, 10).power_W, rel=0.01)
+        assert parts[name].energy_J == approx(100 * expected[name].energy_J, rel=0.02), name
+    assert ours.power_W == approx(operating_point(chip, ours.rate_Hz, 10).power_W, rel=0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from close import approx
 from small import CHIP, random_weights, small_chip, small_network
 
 import mapping
@@ -33,13 +34,13 @@ def test_two_layers_by_hand():
     spent = {name: cost.dynamic_J * report.throughput_per_s for name, cost in report.by("layer").items()}
     link_W = report.by("level")["chip"].energy_J * report.throughput_per_s
     assert spent["layer0"] > spent["layer1"] > 0
-    assert found.power_W == pytest.approx([1e-3 + spent["layer0"], 1e-3 + spent["layer1"], 1e-3, 1e-3])
+    assert found.power_W == approx([1e-3 + spent["layer0"], 1e-3 + spent["layer1"], 1e-3, 1e-3])
     assert found.used_rel.tolist() == [1, 0.5, 0, 0]
-    assert found.beside_W == pytest.approx(link_W)
-    assert found.total_W == pytest.approx(report.power_W)
+    assert found.beside_W == approx(link_W)
+    assert found.total_W == approx(report.power_W)
     np.testing.assert_allclose(found.density_W_per_m2 * outline.chip.total("tile").area_m2, found.power_W)
     assert found == tile_power(report, outline)
-    assert found.to_dict()["power_W"][3] == pytest.approx(1e-3)
+    assert found.to_dict()["power_W"][3] == approx(1e-3)
 
 
 def test_activations_are_where_the_rows_are_made():
@@ -56,11 +57,11 @@ def test_clocks_of_free_cores_are_in_their_tiles():
     outline = sketch(idle_clock_rel=0.5)
     report = estimate(outline)
     found = tile_power(report, outline)
-    assert found.total_W == pytest.approx(report.power_W)
-    assert found.power_W[2] == pytest.approx(found.power_W[3])
+    assert found.total_W == approx(report.power_W)
+    assert found.power_W[2] == approx(found.power_W[3])
     busy_W = CHIP["tile"]["parts"]["buffer"]["rate_Hz"] * 1e-14
     idle_W = 0.5 * (2 * 1e9 * 1e-13 + busy_W)
-    assert found.power_W[3] == pytest.approx(1e-3 + idle_W, rel=0.02)
+    assert found.power_W[3] == approx(1e-3 + idle_W, rel=0.02)
 
 
 @pytest.mark.parametrize("name", xbar.list_chips())
@@ -70,7 +71,7 @@ def test_tiles_add_up_on_every_chip(name: str, tile_budget: int | None):
     outline = mapping.outline(network, xbar.load_chip(name), tile_budget, n_chips=None)
     report = estimate(outline, cycles=cycles(outline, 2))
     found = tile_power(report, outline)
-    assert found.total_W == pytest.approx(report.power_W, rel=1e-9)
+    assert found.total_W == approx(report.power_W, rel=1e-9)
     assert (found.power_W >= 0).all()
     assert len(found.power_W) == outline.n_chips * outline.chip.chip.tiles
     assert np.count_nonzero(found.used_rel) == outline.n_tiles_used

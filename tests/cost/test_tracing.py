@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from close import approx
 from models import ResNet20
 
 import mapping
@@ -67,7 +68,7 @@ def test_reads_are_those_of_the_layers(outline: Outline, run: Cycles):
             assert rows.tolist() == list(range(stream.rows))
         if layer.n_replicas == 1 and len(layer.tiles_of(0)) == 1:
             spent = next(s for s in run.layers if s.name == layer.name).seconds
-            assert trace.duration_s[own].sum() == pytest.approx(spent["read"] + spent["ADC busy"])
+            assert trace.duration_s[own].sum() == approx(spent["read"] + spent["ADC busy"])
 
 
 def test_messages_carry_what_the_links_are_told_to_carry(run: Cycles):
@@ -77,7 +78,7 @@ def test_messages_carry_what_the_links_are_told_to_carry(run: Cycles):
     for i in np.flatnonzero(trace.kind == KINDS.index("message")):
         found[trace.threads[trace.thread[i]]] += trace.duration_s[i]
     told = {link.label: link.busy_s for link in run.links if link.busy_s > 0}
-    assert found == pytest.approx(told)
+    assert found == approx(told)
 
 
 def test_joins_are_done_row_by_row(outline: Outline, run: Cycles):
@@ -113,7 +114,7 @@ def test_a_file_follows_the_trace_event_format(run: Cycles, tmp_path: Path):
         assert event["ts"] >= before
         assert event["ts"] >= ends[event["tid"]] - 2e-6  # rounded to picoseconds
         before, ends[event["tid"]] = event["ts"], event["ts"] + event["dur"]
-    assert before == pytest.approx(1e6 * run.trace.begin_s[-1])
+    assert before == approx(1e6 * run.trace.begin_s[-1])
 
 
 def test_what_is_beyond_the_limit_is_counted(outline: Outline, run: Cycles):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from close import approx
 from models import LeNet5
 from small import random_weights, small_chip, small_network
 
@@ -109,8 +110,8 @@ def test_what_cannot_shorten_the_bottleneck_stays_unused(budget):
         "fc3": 1,
     }
     times = {layer.name: pulse_time_s(layer, chip) for layer in outline(program).layers}
-    assert times["fc1"] == pytest.approx(6.05e-6 / 16)
-    assert times["conv1"] == pytest.approx(100e-9)
+    assert times["fc1"] == approx(6.05e-6 / 16)
+    assert times["conv1"] == approx(100e-9)
 
 
 def test_copies_share_the_input_map():

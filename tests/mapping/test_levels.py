@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from close import approx
 from small import random_weights, small_chip, small_network
 
 import mapping
@@ -29,7 +30,7 @@ def test_levels_are_those_of_the_cells(kind):
         np.testing.assert_array_equal(
             level_counts(layer, program.chip), np.bincount(placed.cells.ravel(), minlength=len(levels))
         )
-        assert shape.mean_rel == pytest.approx(levels[placed.cells].mean())
+        assert shape.mean_rel == approx(levels[placed.cells].mean())
 
 
 def test_what_is_known_of_a_network_is_not_counted_again():

@@ -6,6 +6,7 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from close import approx
 from small import random_weights, small_chip, small_network
 
 import mapping
@@ -107,7 +108,7 @@ def test_lengths_where_tiles_share_a_router():
         link = chip.to_dict()["chip"]["parts"]["link"]
         program = mapping.compile(qnet, small_chip(chip__parts={"link": link, "router": {**router, **kind}}))
         result = mapping.routing(program)
-        assert result.wire_length_m == pytest.approx(pitches * result.tile_pitch_m)
+        assert result.wire_length_m == approx(pitches * result.tile_pitch_m)
 
 
 def test_each_copy_has_its_connections():
@@ -119,7 +120,7 @@ def test_each_copy_has_its_connections():
     program = mapping.compile(qnet, small_chip(tile__cores=1, core__crossbars=1), 4)
     assert program.layers[0].n_replicas == 2
     result = mapping.routing(program)
-    assert result.wire_length_m == pytest.approx((1 + 1 + 2 + 2 * 1) * result.tile_pitch_m)
+    assert result.wire_length_m == approx((1 + 1 + 2 + 2 * 1) * result.tile_pitch_m)
 
 
 def test_it_prints_as_a_table_whose_sums_close():

@@ -7,6 +7,7 @@ from math import asinh
 
 import numpy as np
 import pytest
+from close import approx
 
 from xbar.kernels.wires import Wires
 from xbar.parts.array.ir_drop import LineCircuit
@@ -74,7 +75,7 @@ def test_a_gated_row_leaves_a_series_of_resistors() -> None:
 def test_one_cell_is_a_series_of_resistors(two_sided: bool, paths: int) -> None:
     wires = Wires(3.0, 5.0, 7.0, 11.0, two_sided)
     operator = LineCircuit(wires, False, None, "none").effective_S(np.array([[1e-2]]))
-    assert operator[0, 0] == pytest.approx(1 / ((3 + 7) / paths + 100 + 5 + 11), rel=1e-14)
+    assert operator[0, 0] == approx(1 / ((3 + 7) / paths + 100 + 5 + 11), rel=1e-14)
 
 
 def test_one_curved_cell() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from close import approx
 
 from xbar.parts.array.ohmic import OhmicArray
 from xbar.parts.array.per_cell import PerCellArray, ReferenceArray
@@ -19,9 +20,9 @@ CELL = ResistiveDevice(cell_bits=2, g_min_S=1e-6, g_max_S=3e-6)
 def test_puma_constants_follow_the_number_of_cells(size: int, area_um2: float, power_mW: float) -> None:
     array = PerCellArray(rows=size, cols=size, read_time_s=1e-7, reference=REFERENCE)
     cost = array.cost(LevelsDevice(cell_bits=2))
-    assert cost.area_m2 == pytest.approx(area_um2 * 1e-12)
-    assert cost.power_W == pytest.approx(power_mW * 1e-3)
-    assert cost.energy_J == pytest.approx(power_mW * 1e-3 * 1e-7)
+    assert cost.area_m2 == approx(area_um2 * 1e-12)
+    assert cost.power_W == approx(power_mW * 1e-3)
+    assert cost.energy_J == approx(power_mW * 1e-3 * 1e-7)
     assert array.event == "array_reads"
 
 
@@ -30,7 +31,7 @@ def test_reads_cost_what_ohm_says() -> None:
     array = OhmicArray(rows=4, cols=10, read_time_s=1e-8, read_voltage_V=0.5, cell_area_m2=1e-14)
     cost = array.cost(CELL)
     assert cost.energy_J == pytest.approx(0.25 * 3e-6 * 1e-8, abs=0)
-    assert cost.power_W == pytest.approx(4 * 10 * 0.25 * 2e-6)
+    assert cost.power_W == approx(4 * 10 * 0.25 * 2e-6)
     assert cost.area_m2 == pytest.approx(40e-14, abs=0)
     assert array.event == "cell_reads"
     with pytest.raises(ValueError, match="needs the cell's conductances"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from close import approx
 
 from xbar.hardware import load_chip
 from xbar.parts.dac.scaled import ScaledDac
@@ -16,7 +17,7 @@ from xbar.parts.router.mesh import MeshRouter
 
 def test_power_and_rate_give_energy() -> None:
     part = PricedComponent(area_m2=1e-12, event=("bus_bits",), power_W=3e-3, leakage_W=1e-3, rate_Hz=1e9)
-    assert part.cost().energy_J == pytest.approx(2e-12)
+    assert part.cost().energy_J == approx(2e-12)
     assert part.cost().power_W == 3e-3
     assert part.energies() == (("bus_bits", part.cost().energy_J),)
 
@@ -26,7 +27,7 @@ def test_energy_and_rate_give_power() -> None:
         {"area_m2": 0, "event": ["buffer_read_bits", "buffer_write_bits"], "energy_J": "2 pJ", "rate_Hz": 1e9}
         | {"leakage_W": "1 mW"}
     )
-    assert part.cost().power_W == pytest.approx(3e-3)
+    assert part.cost().power_W == approx(3e-3)
     assert part.energies() == (("buffer_read_bits", 2e-12), ("buffer_write_bits", 2e-12))
 
 
@@ -55,18 +56,18 @@ def test_inconsistent_prices_are_refused(settings: dict[str, object], rule: str)
 def test_a_dac_doubles_with_every_bit_however_it_is_priced() -> None:
     by_power = ScaledDac(bits=3, area_m2=1e-12, power_W=2e-6)
     by_energy = ScaledDac(bits=3, area_m2=1e-12, energy_J=2e-13)
-    assert by_power.cost(1e-7).energy_J == pytest.approx(8e-13)
-    assert by_energy.cost(1e-7).energy_J == pytest.approx(8e-13)
-    assert by_energy.cost(1e-7).power_W == pytest.approx(8e-6)
-    assert by_power.cost(1e-7).area_m2 == pytest.approx(4e-12)
+    assert by_power.cost(1e-7).energy_J == approx(8e-13)
+    assert by_energy.cost(1e-7).energy_J == approx(8e-13)
+    assert by_energy.cost(1e-7).power_W == approx(8e-6)
+    assert by_power.cost(1e-7).area_m2 == approx(4e-12)
 
 
 def test_sram_prices_reads_and_writes_per_bit() -> None:
     sram = SramMemory(capacity_bytes=65536, word_bits=256, clock_Hz=1e9)
     energies = dict(sram.energies())
-    assert energies["buffer_read_bits"] * 256 == pytest.approx(29.6e-12)
-    assert energies["buffer_write_bits"] * 256 == pytest.approx(36.5e-12)
-    assert sram.cost().power_W == pytest.approx(36.5e-3)
+    assert energies["buffer_read_bits"] * 256 == approx(29.6e-12)
+    assert energies["buffer_write_bits"] * 256 == approx(36.5e-12)
+    assert sram.cost().power_W == approx(36.5e-3)
     assert sram.events_per_s("buffer_read_bits") == sram.events_per_s("buffer_write_bits") == 256e9
     assert sram.events_per_s("row_pulses") == 0
     with pytest.raises(ValueError, match="ports"):
@@ -80,11 +81,11 @@ def test_a_buffer_shares_its_rate_among_its_ports() -> None:
     buffer = BufferMemory(
         capacity_bytes=65536, word_bits=256, ports=4, area_m2=1e-7, power_W=21e-3, leakage_W=1e-3, rate_Hz=256e9
     )
-    assert buffer.cost().latency_s == pytest.approx(4e-9)
+    assert buffer.cost().latency_s == approx(4e-9)
     assert buffer.events_per_s("buffer_read_bits") == buffer.events_per_s("buffer_write_bits") == 256e9
     assert buffer.energies() == (
-        ("buffer_read_bits", pytest.approx(20e-3 / 256e9)),
-        ("buffer_write_bits", pytest.approx(20e-3 / 256e9)),
+        ("buffer_read_bits", approx(20e-3 / 256e9)),
+        ("buffer_write_bits", approx(20e-3 / 256e9)),
     )
 
 
@@ -94,7 +95,7 @@ def test_a_buffer_by_energy_and_of_one_event() -> None:
         | {"rate_Hz": "32 GHz", "leakage_W": "1 mW"}
     )
     assert buffer.energies() == (("buffer_write_bits", 1e-12),)
-    assert buffer.cost().power_W == pytest.approx(33e-3)
+    assert buffer.cost().power_W == approx(33e-3)
     assert buffer.events_per_s("buffer_read_bits") == 0
 
 
@@ -117,7 +118,7 @@ def test_inconsistent_buffers_are_refused(settings: dict[str, object], rule: str
 
 def test_a_router_spreads_its_power_over_the_bits_of_all_ports() -> None:
     router = MeshRouter(ports=8, flit_bits=32, clock_Hz=1e9, area_m2=1e-7, power_W=42e-3, leakage_W=2e-3)
-    assert dict(router.energies())["link_bits"] == pytest.approx(40e-3 / 256e9)
+    assert dict(router.energies())["link_bits"] == approx(40e-3 / 256e9)
     assert (router.link_bits_per_s, router.hop_time_s) == (32e9, 1e-9)
     assert router.events_per_s("link_bits") == 8 * 32e9
     with pytest.raises(ValueError, match="must not exceed power_W"):
@@ -128,8 +129,8 @@ def test_what_ports_mean_for_trees_and_buses() -> None:
     """A node of a tree passes a flit on each of its ports, a bus one flit for all tiles."""
     tree = HTreeRouter(ports=5, flit_bits=16, clock_Hz=1e9, area_m2=1e-7, power_W=80e-3)
     bus = BusRouter(flit_bits=16, clock_Hz=1e9, area_m2=1e-7, power_W=80e-3)
-    assert dict(tree.energies())["link_bits"] == pytest.approx(1e-12)
-    assert dict(bus.energies())["link_bits"] == pytest.approx(5e-12)
+    assert dict(tree.energies())["link_bits"] == approx(1e-12)
+    assert dict(bus.energies())["link_bits"] == approx(5e-12)
     assert tree.link_bits_per_s == bus.link_bits_per_s == 16e9
     assert [tree.needed(n)[0] for n in (1, 4, 5, 64)] == [1, 1, 3, 21]
     assert bus.needed(64)[0] == 1

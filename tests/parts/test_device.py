@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from close import approx
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,8 +45,8 @@ def test_nearest_state_is_no_farther_than_any(states: list[float], wanted: list[
 
 def test_any_conductance_gives_even_levels() -> None:
     np.testing.assert_allclose(_resistive().levels_rel() * 40, np.linspace(2, 40, 4))
-    assert _resistive().low_rel == pytest.approx(0.05)
-    assert _resistive().mean_conductance_S == pytest.approx(21e-6)
+    assert _resistive().low_rel == approx(0.05)
+    assert _resistive().mean_conductance_S == approx(21e-6)
 
 
 def test_states_that_include_the_levels_change_nothing() -> None:
@@ -64,15 +65,15 @@ def test_states_even_in_resistance_crowd_at_hrs() -> None:
     """500 to 25 kOhm in 20 steps of 25 kOhm: 2, ..., 10, 13.3, 20, 40 uS for levels that want 2, 14.7, 27.3, 40 uS."""
     device = _resistive(n_states=20, spacing="resistance")
     np.testing.assert_allclose(device.levels_rel() * 40, [2, 40 / 3, 20, 40])
-    assert device.mean_conductance_S == pytest.approx((2 + 40 / 3 + 20 + 40) / 4 * 1e-6)
+    assert device.mean_conductance_S == approx((2 + 40 / 3 + 20 + 40) / 4 * 1e-6)
 
 
 @pytest.mark.parametrize("spacing", ["conductance", "resistance"])
 @given(n_states=st.integers(2, 300), ratio=st.floats(1.01, 1000))
 def test_ends_are_hrs_and_lrs_whatever_the_states(spacing: str, n_states: int, ratio: float) -> None:
     levels = _resistive(g_min_S=4e-5 / ratio, n_states=n_states, spacing=spacing).levels_rel()
-    assert levels[0] == pytest.approx(1 / ratio)
-    assert levels[-1] == pytest.approx(1)
+    assert levels[0] == approx(1 / ratio)
+    assert levels[-1] == approx(1)
     assert (np.diff(levels) >= 0).all()
 
 
@@ -86,8 +87,8 @@ def test_more_states_come_nearer_to_the_levels() -> None:
 def test_measured_states() -> None:
     device = _device("measured", states_S=["1 uS", "12 uS", "20 uS", "40 uS"])
     np.testing.assert_allclose(device.levels_rel() * 40, [1, 12, 20, 40])  # wanted 1, 14, 27, 40
-    assert device.range_S == pytest.approx((1e-6, 4e-5))
-    assert device.mean_conductance_S == pytest.approx(18.25e-6)
+    assert device.range_S == approx((1e-6, 4e-5))
+    assert device.mean_conductance_S == approx(18.25e-6)
 
 
 def test_a_cell_without_physics() -> None:

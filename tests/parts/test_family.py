@@ -12,6 +12,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import yaml
+from close import approx
 from noise_examples import NOISES
 
 import xbar.parts
@@ -148,7 +149,7 @@ def test_full_activity_is_events_per_second_of_the_dearest_event(kind: str) -> N
     assert isinstance(part, Component)
     powers = [joules * part.events_per_s(event) for event, joules in part.energies()]
     assert all(power > 0 for power in powers)
-    assert part.cost().power_W == pytest.approx(max(powers) + part.cost().leakage_W, rel=1e-12)
+    assert part.cost().power_W == approx(max(powers) + part.cost().leakage_W, rel=1e-12)
     answered = {event for event, _ in part.energies()}
     assert all(part.events_per_s(event) == 0 for event in set(get_args(Event)) - answered)
 
@@ -162,7 +163,7 @@ def test_routers_join_all_tiles_and_say_how_many_they_are(kind: str, n_tiles: in
     assert (router.wiring(n_tiles).hops(0, n_tiles - 1) > 0) == (n_tiles > 1)
     assert 0 < router.needed(n_tiles)[0] <= n_tiles
     assert router.needed(n_tiles)[1]
-    assert router.link_bits_per_s * router.hop_time_s == pytest.approx(router.flit_bits)
+    assert router.link_bits_per_s * router.hop_time_s == approx(router.flit_bits)
 
 
 @pytest.mark.parametrize(("family", "kind"), [m for m in MODELS if m[0] in (Dac, Adc) and m[1] != "ideal"])
@@ -186,14 +187,14 @@ def test_all_of_a_scaled_parts_cost_follows_its_factors(family: type[Part], kind
     assert isinstance(part, Dac | Adc | Component)
     after = part.scaled(Scale(32e-9, 20e-9, 2.0, 3.0, 5.0, 7.0, "moved by a test"))
     old, new = _cost(part, 4), _cost(after, 4)
-    assert new.area_m2 == pytest.approx(2 * old.area_m2)
-    assert new.energy_J == pytest.approx(3 * old.energy_J)
-    assert new.latency_s == pytest.approx(5 * old.latency_s)
-    assert new.leakage_W == pytest.approx(7 * old.leakage_W)
+    assert new.area_m2 == approx(2 * old.area_m2)
+    assert new.energy_J == approx(3 * old.energy_J)
+    assert new.latency_s == approx(5 * old.latency_s)
+    assert new.leakage_W == approx(7 * old.leakage_W)
     if family is not Dac:
-        assert new.power_W - new.leakage_W == pytest.approx(3 / 5 * (old.power_W - old.leakage_W))
+        assert new.power_W - new.leakage_W == approx(3 / 5 * (old.power_W - old.leakage_W))
     if isinstance(part, Component) and isinstance(after, Component):
-        assert dict(after.energies()) == pytest.approx({event: 3 * joules for event, joules in part.energies()})
+        assert dict(after.energies()) == approx({event: 3 * joules for event, joules in part.energies()})
     assert after.source == f"{part.source}; moved by a test".removeprefix("; ")
     data = yaml.safe_load(yaml.safe_dump(json.loads(after.model_dump_json())))
     assert validate(type(after), from_data(data, "again")) == after
@@ -203,8 +204,8 @@ def test_all_of_a_scaled_parts_cost_follows_its_factors(family: type[Part], kind
 def test_larger_arrays_cost_more(kind: str) -> None:
     small = _example(Array, kind)
     large = validate(type(small), from_data({**EXAMPLES[kind], "rows": 128}, kind))
-    assert _cost(large).area_m2 == pytest.approx(2 * _cost(small).area_m2)
-    assert _cost(large).power_W == pytest.approx(2 * _cost(small).power_W)
+    assert _cost(large).area_m2 == approx(2 * _cost(small).area_m2)
+    assert _cost(large).power_W == approx(2 * _cost(small).power_W)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kinds(Adc) if kind != "ideal"])
@@ -269,4 +270,4 @@ def test_levels_rise_from_hrs_to_lrs(kind: str) -> None:
     assert (levels[0], levels[-1]) == (device.low_rel, 1)
     assert all(a < b for a, b in pairwise(levels))
     if device.range_S is not None:
-        assert device.mean_conductance_S == pytest.approx(levels.mean() * device.range_S[1])
+        assert device.mean_conductance_S == approx(levels.mean() * device.range_S[1])

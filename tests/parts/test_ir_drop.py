@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from close import approx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -217,7 +218,7 @@ def test_calibration_takes_away_most_of_the_error(drive: str) -> None:
 def test_curved_cells_are_calibrated_to_their_conductances_at_the_read_voltage(calibration: str) -> None:
     g_S = np.random.default_rng(0).uniform(1e-6, 1e-5, (20, 20))
     circuit = _circuit(CURVED, calibration=calibration)
-    assert circuit.read_gain == pytest.approx(np.sinh(2) / 2)
+    assert circuit.read_gain == approx(np.sinh(2) / 2)
     np.testing.assert_allclose(circuit.effective_S(g_S), g_S * circuit.read_gain, rtol=0.02)
     np.testing.assert_allclose(
         circuit.currents_S(g_S, np.ones((1, 20)))[0], g_S.sum(axis=0) * np.sinh(2) / 2, rtol=0.01

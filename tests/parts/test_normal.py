@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from close import approx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
@@ -30,8 +31,8 @@ def test_rectified_normal_by_integration(mean: float, sigma: float) -> None:
 
 def test_rectified_normal_at_zero_is_the_half_normal() -> None:
     mean, variance = rectified(np.zeros(1), np.full(1, 2.0))
-    assert mean[0] == pytest.approx(2 / math.sqrt(2 * math.pi))
-    assert variance[0] == pytest.approx(4 * (0.5 - 1 / (2 * math.pi)))
+    assert mean[0] == approx(2 / math.sqrt(2 * math.pi))
+    assert variance[0] == approx(4 * (0.5 - 1 / (2 * math.pi)))
 
 
 def test_far_from_zero_nothing_is_cut_and_no_digit_is_lost() -> None:
@@ -49,8 +50,8 @@ def test_pieces_of_a_density() -> None:
     """A normal cut to [-1, 1] has the variance 1 - 2 phi(1) / (2 Phi(1) - 1); no piece reaches 0."""
     inside = 2 * norm.cdf(1) - 1
     mean, variance = rectified_pieces(np.array([9.0]), np.array([1.0]), ((-1, 1, 1 / inside),))
-    assert mean[0] == pytest.approx(9)
-    assert variance[0] == pytest.approx(1 - 2 * norm.pdf(1) / inside)
+    assert mean[0] == approx(9)
+    assert variance[0] == approx(1 - 2 * norm.pdf(1) / inside)
 
 
 @pytest.mark.parametrize("folded", [True, False])
@@ -64,12 +65,12 @@ def test_decay_by_integration(folded: bool, mean: float, sigma: float, rate: flo
     kink, peak = -mean / sigma, -rate * sigma
     edges = sorted({-40.0, 40.0, *(x for x in (kink, peak, 0.0) if -40 < x < 40)})
     wanted = sum(quad(decayed, a, b, epsabs=1e-13, limit=200)[0] for a, b in pairwise(edges))
-    assert mean_of_decay(np.array(mean), np.array(sigma), rate, folded) == pytest.approx(wanted, rel=1e-6)
+    assert mean_of_decay(np.array(mean), np.array(sigma), rate, folded) == approx(wanted, rel=1e-6)
 
 
 def test_decay_without_spread_is_exact_and_extremes_are_finite() -> None:
     mean = np.array([0.1, -0.1, 0.1])
-    assert mean_of_decay(mean, np.zeros(3), 2.0, True) == pytest.approx(math.exp(-0.2))
-    assert mean_of_decay(mean, np.zeros(3), 2.0, False) == pytest.approx(np.exp([-0.2, 0.2, -0.2]))
+    assert mean_of_decay(mean, np.zeros(3), 2.0, True) == approx(math.exp(-0.2))
+    assert mean_of_decay(mean, np.zeros(3), 2.0, False) == approx(np.exp([-0.2, 0.2, -0.2]))
     for folded in (True, False):
         assert np.isfinite(mean_of_decay(mean, np.full(3, 2.0), 60.0, folded)).all()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from close import approx
 
 from xbar.errors import ConfigError
 from xbar.hardware import Chip, load_chip
@@ -51,7 +52,7 @@ def test_an_outsiders_adc_is_used_and_saved(flash: str) -> None:
     chip = load_chip("isaac_isca_2016", {"adc": adc})
     (row,) = [row for row in chip.ledger() if row.part == "adc"]
     assert row.kind == "flash_for_test:FlashAdc"
-    assert dict(row.energies)["conversions"] == pytest.approx(70e-15)
+    assert dict(row.energies)["conversions"] == approx(70e-15)
     assert Chip.from_dict(chip.to_dict()) == chip
 
 

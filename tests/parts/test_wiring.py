@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import isqrt, sqrt
 
 import pytest
+from close import approx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,7 +66,7 @@ def test_ways_join_end_to_end_and_none_is_shorter(wiring: Wiring, data: st.DataO
 def test_the_way_back_is_as_long(wiring: Wiring, data: st.DataObject):
     source, target = (data.draw(st.integers(0, wiring.n_tiles - 1)) for _ in range(2))
     assert wiring.hops(source, target) == wiring.hops(target, source) == len(wiring.route(source, target))
-    assert wiring.length(source, target) == pytest.approx(wiring.length(target, source))
+    assert wiring.length(source, target) == approx(wiring.length(target, source))
     assert wiring.route(source, source) == ()
     assert set(wiring.route(source, target)) <= set(range(wiring.n_links))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from close import approx
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
@@ -47,10 +48,10 @@ def test_every_segment_is_drawn_with_its_current(two_sided: bool) -> None:
     drawn = dict(zip((tuple(map(tuple, s)) for s in lines.get_segments()), lines.get_array(), strict=True))
     assert len(drawn) == 5 * 4 * 2 + 5 * two_sided
     largest = max(np.abs(nodes.word_line_S).max(), nodes.bit_line_S.max())
-    assert drawn[(1.0, 3.0), (2.0, 3.0)] == pytest.approx(abs(nodes.word_line_S[3, 2]) / largest)
-    assert drawn[(2.3, 3.3), (2.3, 4.3)] == pytest.approx(nodes.bit_line_S[3, 2] / largest)
+    assert drawn[(1.0, 3.0), (2.0, 3.0)] == approx(abs(nodes.word_line_S[3, 2]) / largest)
+    assert drawn[(2.3, 3.3), (2.3, 4.3)] == approx(nodes.bit_line_S[3, 2] / largest)
     if two_sided:
-        assert drawn[(3.0, 1.0), (4.0, 1.0)] == pytest.approx(-nodes.word_line_S[1, 4] / largest)
+        assert drawn[(3.0, 1.0), (4.0, 1.0)] == approx(-nodes.word_line_S[1, 4] / largest)
 
 
 def test_a_crossbar_without_current_is_drawn_too() -> None:

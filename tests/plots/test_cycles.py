@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from close import approx
 from cycle_examples import by_hand, traced
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PatchCollection
@@ -71,7 +72,7 @@ def test_one_input_with_its_rows() -> None:
     assert drawn(ax, 0, READS, 0.5) == [pytest.approx((3, 5), abs=0.03)]
     assert drawn(ax, 1, READS) == [pytest.approx((7, 9), abs=0.03)]
     assert not drawn(ax, 1, ARRIVE)
-    assert ax.get_xlim() == pytest.approx((0, 9e-6))
+    assert ax.get_xlim() == approx((0, 9e-6))
     assert "input 0" in ax.get_title()
 
 
@@ -110,9 +111,9 @@ def test_shares_of_time_are_stacked_to_the_whole() -> None:
     ends: dict[float, float] = {}
     for bar in ax.patches:
         middle = bar.get_y() + bar.get_height() / 2  # type: ignore[attr-defined]
-        assert bar.get_x() == pytest.approx(ends.get(middle, 0.0))  # type: ignore[attr-defined]
+        assert bar.get_x() == approx(ends.get(middle, 0.0))  # type: ignore[attr-defined]
         ends[middle] = bar.get_x() + bar.get_width()  # type: ignore[attr-defined]
-    assert ends == pytest.approx({0.0: 1.0, 1.0: 1.0})
+    assert ends == approx({0.0: 1.0, 1.0: 1.0})
     legend = ax.get_legend()
     assert legend is not None
     shown = [text.get_text() for text in legend.get_texts()]
@@ -128,9 +129,9 @@ def test_links_show_how_busy_they_are() -> None:
     """Both directions beside each other, the busier one last; what leads outside is told below."""
     ax = plots.traffic_map(by_hand(), small_chip(), axes())
     segments, shares = lines(ax)
-    assert shares == pytest.approx([0.1, 0.3])
+    assert shares == approx([0.1, 0.3])
     assert [segment[:, 0].tolist() for segment in segments] == [[1, 0], [0, 1]]
-    assert segments[0][0, 1] == pytest.approx(-segments[1][0, 1])
+    assert segments[0][0, 1] == approx(-segments[1][0, 1])
     assert segments[0][0, 1] != 0
     assert ax.get_xlabel() == "link out of the chip: 2.0%"
 
@@ -159,9 +160,9 @@ def test_tiles_are_as_dark_as_their_power(values: str, largest: float) -> None:
     brightness = np.asarray(squares.get_facecolor())[:, :3].sum(axis=1)
     assert len(brightness) == 4
     assert np.argmin(brightness) in (0, 1)
-    assert brightness[3] == pytest.approx(3 * 0.95)
+    assert brightness[3] == approx(3 * 0.95)
     bar = ax.get_figure(root=True).axes[-1]  # type: ignore[union-attr]
-    assert bar.get_ylim() == pytest.approx((0, largest))
+    assert bar.get_ylim() == approx((0, largest))
 
 
 def test_the_page_has_four_pictures(tmp_path: Path) -> None:

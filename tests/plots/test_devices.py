@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from close import approx
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 from small import random_weights, small_chip, small_network
@@ -42,12 +43,12 @@ def test_each_level_is_around_its_target_as_its_law_says(program: Program) -> No
         mean = (density * width * middle).sum()
         n = int((program.layers[0].cells == level).sum())
         sigma = SIGMA * (1 - 0.2)
-        assert (density * width).sum() == pytest.approx(1)
+        assert (density * width).sum() == approx(1)
         assert mean == pytest.approx(targets[level], abs=5 * sigma / np.sqrt(n) + width[0])
         x, y = line.get_data()
-        assert (y * width).sum() == pytest.approx(1 if 0 < level < 7 else y.sum() * width[0], rel=1e-3)
+        assert (y * width).sum() == approx(1 if 0 < level < 7 else y.sum() * width[0], rel=1e-3)
         assert x[y.argmax()] == pytest.approx(targets[level], abs=width[0])
-        assert y.max() == pytest.approx(1 / (sigma * np.sqrt(2 * np.pi)), rel=0.1)
+        assert y.max() == approx(1 / (sigma * np.sqrt(2 * np.pi)), rel=0.1)
     assert ax.get_title() == "layer0: mine, 0 s after programming"
 
 

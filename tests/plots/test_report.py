@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import small
+from close import approx
 from matplotlib.figure import Figure
 
 import mapping
@@ -24,9 +25,9 @@ def test_bars_are_the_parts_of_the_report(report: Report) -> None:
     ax = plots.energy(report, Figure().add_subplot())
     shown = {label.get_text(): bar.get_width() for label, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)}
     expected = {name: cost.energy_J * 1e9 for name, cost in report.by("part").items() if cost.energy_J > 0}
-    assert shown == pytest.approx(expected)
+    assert shown == approx(expected)
     ax = plots.area(report, Figure().add_subplot())
-    assert sum(bar.get_width() for bar in ax.patches) == pytest.approx(report.area_m2 * 1e6)
+    assert sum(bar.get_width() for bar in ax.patches) == approx(report.area_m2 * 1e6)
 
 
 def test_adc_bits_has_four_bars_for_each_slice() -> None:

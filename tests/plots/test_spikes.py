@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from close import approx
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from spike_examples import counted, outcome, silent, three_cores, tiny_chip
@@ -41,7 +42,7 @@ def test_links_show_the_spikes_that_they_carry() -> None:
 def test_energy_shows_every_part_of_the_bill() -> None:
     report = estimate_spikes(three_cores(), counted())
     ax = plots.spiking_energy(report, Figure().add_subplot())
-    assert np.asarray(ax.lines[0].get_xdata(), float).sum() == pytest.approx(report.energy_J * 1e9)
+    assert np.asarray(ax.lines[0].get_xdata(), float).sum() == approx(report.energy_J * 1e9)
     names = {label.get_text() for label in ax.get_yticklabels()}
     assert names == {"synaptic events", "hops", "chip crossings", "edge", "used cores at rest", "idle cores"}
 

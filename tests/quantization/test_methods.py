@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from close import approx
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -103,4 +104,4 @@ def test_no_other_level_has_a_smaller_error(w: Weights, per_channel: bool) -> No
         assert (error <= ((rows - other) ** 2).sum(axis=1) + 1e-6).all()
     for row, code, q_level in zip(rows, codes, level, strict=True):
         if code.any():  # the fixed point of "threshold q/2, then mean"
-            assert np.abs(row)[code != 0].mean() == pytest.approx(q_level)
+            assert np.abs(row)[code != 0].mean() == approx(q_level)

@@ -8,6 +8,7 @@ import models
 import numpy as np
 import pytest
 import torch
+from close import approx
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -80,7 +81,7 @@ def test_a_network_by_hand() -> None:
     (layer,) = qnet.layers
     assert (layer.weight_scale.tolist(), layer.input_scale, layer.input_signed) == ([1 / 3], 1.0, False)
     assert layer.weight_q.tolist() == [[3, -2]]
-    assert integer_forward(qnet, torch.tensor([[2.4, 9.0]])).item() == pytest.approx((3 * 2 - 2 * 3) / 3 + 0.25)
+    assert integer_forward(qnet, torch.tensor([[2.4, 9.0]])).item() == approx((3 * 2 - 2 * 3) / 3 + 0.25)
 
 
 def test_a_chip_lends_its_precision() -> None:
@@ -134,7 +135,7 @@ def test_quantized_inputs(values: list[float], scale: float, bits: int, signed: 
 def test_quantize_input_leaves_its_argument_and_refuses_nan() -> None:
     x = torch.tensor([-5.0, 0.4, 300.0])
     q, n_clipped = quantize_input(x, 1.0, 8, False)
-    assert (q.tolist(), n_clipped, x.tolist()) == ([0, 0, 255], 2, [-5, pytest.approx(0.4), 300])
+    assert (q.tolist(), n_clipped, x.tolist()) == ([0, 0, 255], 2, [-5, approx(0.4), 300])
     with pytest.raises(DataError, match="an activation is NaN"):
         quantize_input(torch.tensor([0.0, float("nan")]), 1.0, 8, False)
     assert quantize_input(torch.tensor([float("inf")]), 1.0, 8, False) == (torch.tensor([255.0]), 1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from analog_reference import analog_reference
+from close import approx
 from layer_programs import layer_program, random_case
 from small import small_chip
 
@@ -119,7 +120,7 @@ def test_the_reference_columns_noise_is_common_to_its_crossbar() -> None:
     x = np.ones((n, 1, 40), np.uint8)
     got = _outputs(layer, chip, _noise(read={"kind": "white", "sigma_rel": 0.1, "relative_to": "g_max"}), x)[:, 0]
     sigma = 0.1 * 15 / 0.8 * np.sqrt(40)  # in cell steps, of the column and of the reference
-    assert got.var(axis=0) == pytest.approx(2 * sigma**2, rel=5 * np.sqrt(2 / n))
+    assert got.var(axis=0) == approx(2 * sigma**2, rel=5 * np.sqrt(2 / n))
     assert np.corrcoef(got.T)[0, 1] == pytest.approx(0.5, abs=5 / np.sqrt(n))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from analog_reference import analog_reference
+from close import approx
 from small import small_chip, small_network
 
 import mapping
@@ -107,7 +108,7 @@ def test_read_noise_comes_from_the_cells_that_exist() -> None:
     ]
     variance = sums.numpy()[:, 0].var(axis=0)
     one = 0.02 / (0.9 / 7)  # g_max over a step of conductance
-    assert variance == pytest.approx(np.full(16, 8 * 2 * one**2), rel=5 * np.sqrt(2 / len(x)))
+    assert variance == approx(np.full(16, 8 * 2 * one**2), rel=5 * np.sqrt(2 / len(x)))
 
 
 def test_sums_that_are_not_converted_are_not_seen() -> None:

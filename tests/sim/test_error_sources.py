@@ -10,6 +10,7 @@ import models
 import numpy as np
 import pytest
 import torch
+from close import approx
 from numpy.testing import assert_allclose
 from small import random_weights, small_chip, small_network
 from torch import nn
@@ -69,7 +70,7 @@ def test_signal_quantization_and_adc_by_hand() -> None:
     assert_allclose(layer.sources["ADC"], ((read - exact) ** 2).mean(0))
     assert_allclose(layer.total, ((read - true) ** 2).mean(0), rtol=1e-6)
     ratio = 10 * math.log10((true**2).mean() / ((read - exact) ** 2).mean())
-    assert layer.snr_dB("ADC") == pytest.approx(ratio, rel=1e-6)
+    assert layer.snr_dB("ADC") == approx(ratio, rel=1e-6)
 
 
 def test_without_any_error_ratios_are_exact_and_finite() -> None:
@@ -98,7 +99,7 @@ def test_programming_error_has_the_power_of_its_law() -> None:
     sigma = PROGRAMMING["sigma_rel"] * (1 - 0.2)
     wanted = squares.mean() * factor * sigma**2
     spread = 5 * math.sqrt(2 / (60 * 8))  # 5 standard errors; each run and channel is independent, inputs are not
-    assert found.layers[0].power("programming") == pytest.approx(wanted, rel=spread)
+    assert found.layers[0].power("programming") == approx(wanted, rel=spread)
     assert spread < 0.35  # a wrong factor of 2 fails
 
 
@@ -110,7 +111,7 @@ def test_read_noise_has_the_power_of_its_law() -> None:
     digits = sum(4**pulse * ((q >> pulse) & 1).sum((1, 2)) for pulse in range(4))
     wanted = digits.double().mean().item() * factor * READ["sigma_rel"] ** 2
     spread = 5 * math.sqrt(2 / (60 * 8 * 2)) * 2  # weights of pulses make the sum over inputs twice as broad at most
-    assert found.layers[0].power("read") == pytest.approx(wanted, rel=spread)
+    assert found.layers[0].power("read") == approx(wanted, rel=spread)
     assert spread < 0.5
 
 
@@ -236,7 +237,7 @@ def test_batches_and_threads_do_not_change_a_bit(monkeypatch: pytest.MonkeyPatch
     finally:
         torch.set_num_threads(threads)
     for name in (*whole.sources, TOTAL):
-        assert cut.layers[0].power(name) == pytest.approx(whole.layers[0].power(name), rel=1e-12)
+        assert cut.layers[0].power(name) == approx(whole.layers[0].power(name), rel=1e-12)
     other = error_sources(program, x, noise, seed=1).layers[0]
     assert other.power("read") != whole.layers[0].power("read")
     assert other.power("quantization") == whole.layers[0].power("quantization")
@@ -277,11 +278,11 @@ def test_how_it_reads() -> None:
         "fc", np.array([100.0, 300.0]), {"a": np.array([1.0, 3.0]), "b": np.zeros(2)}, np.array([8.0, 0])
     )
     assert layer.power("a") == 2
-    assert layer.snr_dB("a") == pytest.approx(20)
-    assert layer.snr_dB() == pytest.approx(10 * math.log10(200 / 4))
+    assert layer.snr_dB("a") == approx(20)
+    assert layer.snr_dB() == approx(10 * math.log10(200 / 4))
     assert layer.sum_over_total == 0.5
     found = ErrorSources("made up", 10, 1, 0, (layer,))
-    assert found.rows()[0] == {"layer": "fc", "source": "a", "error_power": 2.0, "snr_dB": pytest.approx(20)}
+    assert found.rows()[0] == {"layer": "fc", "source": "a", "error_power": 2.0, "snr_dB": approx(20)}
     assert str(found).splitlines()[-1].split() == ["fc", "20.0", "exact", "17.0", "0.50"]
     assert found.to_dict()["sum_over_total"] == {"fc": 0.5}
     assert layer == replace(layer)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import models
 import pytest
 import torch
+from close import approx
 from small import random_weights, small_chip, small_network
 
 import mapping
@@ -57,11 +58,11 @@ def test_the_smallest_bits_keep_the_accuracy_that_they_report(
     assert found.lossless_accuracy == 1.0
     bits = [[r.smallest_bits for r in found.slices if r.layer == layer.name] for layer in program.layers]
     accuracy = (simulate(_with_bits(program, bits), x).outputs.argmax(dim=1) == labels).double().mean().item()
-    assert accuracy == pytest.approx(found.accuracy)
+    assert accuracy == approx(found.accuracy)
     assert accuracy >= 0.9
     uniform = [[found.uniform_bits] * layer.n_slices for layer in program.layers]
     accuracy = (simulate(_with_bits(program, uniform), x).outputs.argmax(dim=1) == labels).double().mean().item()
-    assert accuracy == pytest.approx(found.uniform_accuracy)
+    assert accuracy == approx(found.uniform_accuracy)
     assert accuracy >= 0.9
     for row in found.slices:
         assert row.lossless_bits >= row.max_bits >= row.p999_bits >= 1

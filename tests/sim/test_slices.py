@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from close import approx
 from digits_training import chip, digits
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,7 +116,7 @@ def test_groups_and_shared_weights() -> None:
     shared = [q.layer.name for q in network.layers if q.layer.weight.shape == (6, 6)]
     assert by_layer[shared[0]] == by_layer[shared[1]]
     conv, fc = (np.array(by_layer[name]) for name in (network.layers[0].layer.name, shared[0]))
-    assert nonzero_slices(network, 2) == pytest.approx((4 * 9 * conv + 2 * 36 * fc) / (4 * 9 + 2 * 36))
+    assert nonzero_slices(network, 2) == approx((4 * 9 * conv + 2 * 36 * fc) / (4 * 9 + 2 * 36))
     assert nonzero_slices_by_layer(mapping.compile(network, chip())) == by_layer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from close import approx
 from small import small_chip
 from torch import nn
 
@@ -65,8 +66,8 @@ def test_bits_are_the_largest_of_all_layers_and_figures_those_of_the_outcome(com
         assert figures["accuracy"] == outcome.accuracy.mean
         by_layer = outcome.report.by("layer")
         layers = [by_layer[layer.name] for layer in outcome.program.layers]
-        assert figures["layers_area_m2"] == pytest.approx(sum(x.area_m2 for x in layers))
-        assert figures["layers_energy_J"] == pytest.approx(sum(x.energy_J for x in layers))
+        assert figures["layers_area_m2"] == approx(sum(x.area_m2 for x in layers))
+        assert figures["layers_energy_J"] == approx(sum(x.energy_J for x in layers))
         assert 0 < figures["adc_energy_J"] < figures["layers_energy_J"]
         assert figures["routing_area_rel"] == mapping.routing(outcome.program).area_rel
 

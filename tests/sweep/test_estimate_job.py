@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from close import approx
 from small import random_weights, small_chip, small_network
 from torch import nn
 
@@ -42,21 +43,21 @@ def test_the_same_as_of_the_compiled_program() -> None:
     assert found.report.cycles is not None
     assert found.report.cycles.metrics() == cycles(program).metrics()
     own = estimate(program, cycles=cycles(program))
-    assert found.report.area_m2 == pytest.approx(own.area_m2)
+    assert found.report.area_m2 == approx(own.area_m2)
     assert found.report.latency_s == own.latency_s
     written = programming(program)
     assert found.programming is not None
     assert written is not None
     assert [layer.cells for layer in found.programming.layers] == [layer.cells for layer in written.layers]
-    assert found.programming.energy_J == pytest.approx(written.energy_J)
-    assert found.tiles.total_W == pytest.approx(found.report.power_W)
+    assert found.programming.energy_J == approx(written.energy_J)
+    assert found.tiles.total_W == approx(found.report.power_W)
     assert "all levels" not in str(found)
 
 
 def test_without_the_cycle_model() -> None:
     found = estimate_network(network().network, chip(), n_inputs=None)
     assert found.report.cycles is None
-    assert found.report.latency_s == pytest.approx(sum(t.total_s for t in found.report.timing))
+    assert found.report.latency_s == approx(sum(t.total_s for t in found.report.timing))
 
 
 def test_more_chips_and_turns() -> None:
@@ -95,10 +96,10 @@ def test_stages_are_told() -> None:
 def test_everything_is_in_the_json_and_the_text() -> None:
     found = estimate_network(network().network, chip(chip__tiles=1), turn_inputs=3)
     read = json.loads(json.dumps(found.to_dict()))
-    assert read["metrics"] == pytest.approx(found.report.metrics())
+    assert read["metrics"] == approx(found.report.metrics())
     assert [layer["copies"] for layer in read["layers"]] == [1, 1]
     assert [layer["rows"] for layer in read["layers"]] == [10, 6]
-    assert sum(read["tiles"]["power_W"]) + read["tiles"]["beside_W"] == pytest.approx(read["metrics"]["power_W"])
+    assert sum(read["tiles"]["power_W"]) + read["tiles"]["beside_W"] == approx(read["metrics"]["power_W"])
     assert read["programming"]["energy_J"] > 0
     assert read["turns"]["batch"] == 3
     assert read["cycles"]["bottleneck"] == read["bottleneck"]
@@ -144,7 +145,7 @@ def test_a_saved_model_in_another_technology(tmp_path: Path) -> None:
     new = run_estimate(EstimateJob(str(tmp_path / "m.pt2"), "isaac_isca_2016", technology="22 nm"))
     assert new.report.chip == "isaac_isca_2016 at 22 nm"
     assert new.report.energy_J < own.report.energy_J
-    assert new.outline.chip.technology_m == pytest.approx(22e-9)
+    assert new.outline.chip.technology_m == approx(22e-9)
     text = "\n".join(new.all_notes())
     assert (
         "digital parts, memories, routers and DACs are scaled from 32 nm to 22 nm by Stillmaker and Baas 2017" in text

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-import pytest
 import torch
+from close import approx
 from small import counted, random_weights, small_chip, small_network
 
 import mapping
@@ -61,17 +61,17 @@ def test_runs_are_averaged() -> None:
     outcome = _outcome(program, results, (0.9, 0.7))
     metrics = outcome.metrics()
     (layer,) = results[0].activity.layers
-    assert metrics["saturated_rel"] == pytest.approx(6 / layer.count("conversions"))
-    assert metrics["clipped_inputs_rel"] == pytest.approx(2 / (2 * 8))  # of 2 inputs of 8 activations
-    assert metrics["energy_J"] == pytest.approx(estimate(program, results[0].activity).energy_J)
-    assert (metrics["accuracy"], metrics["accuracy_worst"]) == (pytest.approx(0.8), 0.7)
-    assert metrics["accuracy_std"] == pytest.approx(0.02**0.5)
-    assert metrics["accuracy_ci95"] == pytest.approx(12.706204736432095 * 0.02**0.5 / 2**0.5)  # Student's t, 1 degree
+    assert metrics["saturated_rel"] == approx(6 / layer.count("conversions"))
+    assert metrics["clipped_inputs_rel"] == approx(2 / (2 * 8))  # of 2 inputs of 8 activations
+    assert metrics["energy_J"] == approx(estimate(program, results[0].activity).energy_J)
+    assert (metrics["accuracy"], metrics["accuracy_worst"]) == (approx(0.8), 0.7)
+    assert metrics["accuracy_std"] == approx(0.02**0.5)
+    assert metrics["accuracy_ci95"] == approx(12.706204736432095 * 0.02**0.5 / 2**0.5)  # Student's t, 1 degree
     assert metrics["accuracy_ideal_cells"] == 0.97
     assert metrics["accuracy_no_noise"] == 0.96
     assert next(iter(metrics)) == "accuracy_float"  # what a sweep puts after the varied settings
     assert outcome.result is results[0]
-    assert outcome.accuracy_hardware == pytest.approx(0.8)
+    assert outcome.accuracy_hardware == approx(0.8)
 
 
 def test_the_chain_goes_from_float_to_hardware() -> None:

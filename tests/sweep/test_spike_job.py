@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from close import approx
 from spike_examples import three_cores
 from torch import nn
 
@@ -70,7 +71,7 @@ def test_a_ranc_file_runs_on_its_own_spikes_or_on_others(ranc: Path, tmp_path: P
     first = run_spikes(SpikeJob(str(ranc), spikes=str(tmp_path / "spikes.npz"), n_inputs=2))
     assert (first.activity.n_batch, first.n_ticks) == (2, 6)
     low = run_spikes(SpikeJob(str(ranc), n_ticks=12, settings={"energy.voltage_V": "0.7 V"}))
-    assert low.report.energy_J == pytest.approx((0.7 / 0.775) ** 2 * own.report.energy_J)
+    assert low.report.energy_J == approx((0.7 / 0.775) ** 2 * own.report.energy_J)
 
 
 def test_pieces_of_a_batch_are_the_batch(ranc: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from close import approx
 from rich.console import Console
 from spike_examples import counted, outcome, silent, three_cores
 
@@ -85,7 +86,7 @@ def test_an_outcome_becomes_json() -> None:
     assert data["busiest_link_spikes"] == 12
     assert data["votes"] == [[6, 1], [2, 5]]
     assert [core["core"] for core in data["cores"]] == [2, 0, 1]
-    assert sum(core["hops"] for core in data["cores"]) * 20 == pytest.approx(34)
+    assert sum(core["hops"] for core in data["cores"]) * 20 == approx(34)
     assert data["report_pipelined"]["ticks_per_input"] == 2
 
 

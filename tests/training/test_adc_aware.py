@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from close import approx
 from digits_training import digits, pass_over, step
 from models import MLP, ScaledLinear
 from small import small_chip
@@ -190,7 +191,7 @@ def test_the_penalty_is_what_sums_exceed_their_ranges_by() -> None:
     method.finish()
     qnet = quantize(from_torch(model.eval(), x), x, chip, input_ranges=method.input_ranges)
     program = mapping.compile(qnet, chip)
-    assert float(penalty.detach()) == pytest.approx(0.5 * sum(_mean_excess(program, i, x) for i in range(3)), rel=1e-5)
+    assert float(penalty.detach()) == approx(0.5 * sum(_mean_excess(program, i, x) for i in range(3)), rel=1e-5)
 
 
 def test_passes_whose_penalty_nobody_asks_for_are_forgotten() -> None:

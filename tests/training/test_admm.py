@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from close import approx
 from digits_training import digits, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +97,7 @@ def test_penalty_and_its_gradient_are_those_of_the_formula() -> None:
     W = layer.weight.detach().clone().requires_grad_()
     (Y, U), (Z, V) = ((state[part]["value"], state[part]["dual"]) for part in ("structure", "levels"))
     formula = rho / 2 * (W - Y + U).square().sum() + rho / 2 * (W - Z + V).square().sum()
-    assert method.penalty().item() == pytest.approx(formula.item())
+    assert method.penalty().item() == approx(formula.item())
     layer.zero_grad()
     method.penalty().backward()
     assert torch.allclose(layer.weight.grad, rho * (W - Y + U) + rho * (W - Z + V))
@@ -237,7 +238,7 @@ def test_together_two_structures_and_levels() -> None:
     together = Together(filters, columns, levels)
     together.attach(model, optimizer)
     assert [t.name for t in together.treated] == ["3", "0", "6"]
-    assert together.penalty().item() == pytest.approx(sum(m.penalty().item() for m in (filters, columns, levels)))
+    assert together.penalty().item() == approx(sum(m.penalty().item() for m in (filters, columns, levels)))
     steps(model, optimizer, together, 10)
     filters.map()
     columns.map()

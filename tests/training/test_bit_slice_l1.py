@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from close import approx
 from digits_training import accuracy, chip, digits, mlp, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -81,7 +82,7 @@ def test_the_penalty_is_the_sum_of_the_cells_that_the_mapping_writes(
     slices = -(-(weight_bits - 1) // cell_bits)
     integers = codes.numpy().astype(np.int32).T[None]
     encoded = encode(integers, (0, 9), "differential", weight_bits, cell_bits, slices, False)
-    assert method.penalty().item() == pytest.approx(3.0 * encoded.cells.sum() / (slices * weights.numel()), rel=1e-5)
+    assert method.penalty().item() == approx(3.0 * encoded.cells.sum() / (slices * weights.numel()), rel=1e-5)
 
 
 @settings(max_examples=25, deadline=None)
@@ -186,13 +187,13 @@ def test_a_program_holds_what_the_network_has() -> None:
     model, (images, _) = mlp(), digits("train")
     program = program_of("model", model, (images[:32], torch.zeros(32)), chip())
     qnet = quantize(from_torch(model, images[:2]), images[:32], chip())
-    assert nonzero_slices(program) == pytest.approx(nonzero_slices(qnet, 2))
+    assert nonzero_slices(program) == approx(nonzero_slices(qnet, 2))
     by_layer = nonzero_slices_by_layer(program)
     assert by_layer == nonzero_slices_by_layer(qnet, 2)
     sizes = {q.layer.name: q.weight_q.size for q in qnet.layers}
     for s, ratio in enumerate(nonzero_slices(qnet, 2)):
         mean = sum(by_layer[name][s] * n for name, n in sizes.items()) / sum(sizes.values())
-        assert ratio == pytest.approx(mean)
+        assert ratio == approx(mean)
     assert unroll(qnet.layers[0]).size == sizes[qnet.layers[0].layer.name]
 
 

@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from close import approx
 from hypothesis import given, settings
 from models import MLP, CaffeLeNet
 from small import small_chip
@@ -50,11 +51,11 @@ def test_penalty_and_wires_by_hand() -> None:
     matrix = torch.tensor([[3.0, 4.0, 0.0], [0.0, 0.0, 0.0], [0.0, 5.0, 12.0]])
     method = _attached(_linear(matrix), strength=2.0, crossbar=(2, 2))
     # upper left: row 5, columns 3 and 4; lower left: row 5, column 5; lower right: row 12, column 12
-    assert method.penalty().item() == pytest.approx(2 * ((5 + 3 + 4) + (5 + 5) + (12 + 12)))
+    assert method.penalty().item() == approx(2 * ((5 + 3 + 4) + (5 + 5) + (12 + 12)))
     (wires,) = method.wires
     assert wires == Wires("0", 3, 3, (2, 2), left=7, total=12)
     assert wires.left_rel == 7 / 12
-    assert method.routing_area_rel == pytest.approx((7 / 12) ** 2)
+    assert method.routing_area_rel == approx((7 / 12) ** 2)
 
 
 def _mapped(model: nn.Module, shape: tuple[int, ...], chip: Chip) -> Program:
@@ -88,7 +89,7 @@ def test_the_groups_are_rows_and_columns_of_mapped_crossbars(
     for (first, last), row_block, cols in {(b.groups, b.row_block, b.cols) for b in mapped.blocks}:
         pieces = matrices[first:last, slice(*mapped.row_edges[row_block : row_block + 2]), slice(*cols)]
         norms += float(pieces.norm(dim=1).sum() + pieces.norm(dim=2).sum())
-    assert method.penalty().item() == pytest.approx(norms, rel=1e-5)
+    assert method.penalty().item() == approx(norms, rel=1e-5)
     model[0].weight.data[_random(tuple(weight.shape), 1) > -0.5] = 0  # some rows and columns are empty now
     (wires,), (routed,) = method.wires, mapping.routing(_mapped(model, shape, chip)).layers
     assert 0 < wires.left < wires.total
@@ -121,7 +122,7 @@ def test_gradient(n: int, m: int, rows: int, cols: int, seed: int) -> None:
         with torch.no_grad():
             model[0].weight[j, i] = matrix[i, j] + step
         values.append(method.penalty().item())
-    assert got[i, j].item() == pytest.approx((values[0] - values[1]) / (2 * h), rel=1e-5)
+    assert got[i, j].item() == approx((values[0] - values[1]) / (2 * h), rel=1e-5)
 
 
 def test_zero_weights_have_gradient_zero_and_no_nan() -> None:

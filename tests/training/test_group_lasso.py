@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from close import approx
 from digits_training import accuracy, cnn, trained
 from torch import Tensor, nn
 
@@ -37,10 +38,10 @@ def test_structures_that_coincide_in_a_layer_count_once() -> None:
     model = nn.Sequential(nn.Conv2d(3, 3, 2, groups=3))
     weight = model[0].weight.detach()
     both = weight.flatten(1).norm(dim=1).sum().item(), weight.abs().sum().item()
-    assert _attached(model, structures=["filter", "channel"]).penalty().item() == pytest.approx(both[0])
-    assert _attached(model).penalty().item() == pytest.approx(sum(both))
+    assert _attached(model, structures=["filter", "channel"]).penalty().item() == approx(both[0])
+    assert _attached(model).penalty().item() == approx(sum(both))
     choice = {"structures": ["crossbar_column", "filter"], "crossbar": (64, 64)}
-    assert _attached(model, **choice).penalty().item() == pytest.approx(both[0])
+    assert _attached(model, **choice).penalty().item() == approx(both[0])
 
 
 def test_crossbar_rows_and_columns_are_the_groups_of_group_deletion() -> None:

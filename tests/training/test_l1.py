@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from close import approx
 from digits_training import accuracy, mlp, trained
 from torch import nn
 
@@ -20,7 +21,7 @@ def test_the_penalty_is_the_mean_magnitude_of_all_weights() -> None:
     method = L1(0.6)
     method.attach(model, torch.optim.SGD(model.parameters(), 0.1))
     penalty = method.penalty()
-    assert penalty.item() == pytest.approx(0.6 * 12 / 6)
+    assert penalty.item() == approx(0.6 * 12 / 6)
     penalty.backward()
     torch.testing.assert_close(model[0].weight.grad, 0.1 * torch.tensor([[1.0, -1.0], [0.0, 1.0]]))
     torch.testing.assert_close(model[2].weight.grad, 0.1 * torch.tensor([[-1.0, 1.0]]))
@@ -34,7 +35,7 @@ def test_the_penalty_scales_with_the_weights() -> None:
     before = method.penalty().item()
     for t in method.treated:
         t.parameter.data *= -3
-    assert method.penalty().item() == pytest.approx(3 * before, rel=1e-5)
+    assert method.penalty().item() == approx(3 * before, rel=1e-5)
 
 
 def test_layers_left_alone_have_no_part_in_it() -> None:
@@ -42,7 +43,7 @@ def test_layers_left_alone_have_no_part_in_it() -> None:
     method = L1(1.0, skip=["3"])
     method.attach(model, torch.optim.SGD(model.parameters(), 0.1))
     assert [t.name for t in method.treated] == ["1"]
-    assert method.penalty().item() == pytest.approx(model[1].weight.abs().mean().item(), rel=1e-5)
+    assert method.penalty().item() == approx(model[1].weight.abs().mean().item(), rel=1e-5)
 
 
 def test_weights_become_small_at_about_the_same_accuracy() -> None:

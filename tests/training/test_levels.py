@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from close import approx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -150,7 +151,7 @@ def test_no_scale_that_uses_the_top_level_has_less_error(levels: tuple[float, ..
     scale = Levels(levels).fit(values)
     weights = values.numpy()
     projected = Levels(levels).project(values)
-    assert projected.abs().max().item() == pytest.approx(scale * levels[-1])
+    assert projected.abs().max().item() == approx(scale * levels[-1])
     # with one level, every scale uses it
     top = np.abs(weights).max() / ((levels[-1] + levels[-2]) / 2 if len(levels) > 1 else levels[0])
     tried = np.linspace(1e-3, 1, 1000) * top

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from close import approx
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrize
@@ -87,7 +88,7 @@ def test_a_mask_of_the_matrix_covers_the_weights_that_it_names() -> None:
     wanted = torch.zeros(3, 2, 2, 2, dtype=torch.bool)
     wanted[2, 1, 1, 0] = wanted[1] = True
     assert torch.equal(mask.zero, wanted)
-    assert mask.zero_rel == pytest.approx(9 / 24)
+    assert mask.zero_rel == approx(9 / 24)
 
 
 def test_a_state_brings_the_masks_back_and_a_wrong_one_is_an_error() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from close import approx
 from digits_training import digits, steps
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,7 +56,7 @@ def test_no_other_level_has_less_error(weights: list[float]) -> None:
 def test_by_hand() -> None:
     w = torch.tensor([0.9, -1.1, 0.1, 0.49, -0.51, 0.0])
     assert torch.equal(to_level(w, 1.0), torch.tensor([1.0, -1.0, 0.0, 0.0, -1.0, 0.0]))
-    assert best_level(torch.tensor([0.9, -1.1, 0.1])) == pytest.approx(1.0)
+    assert best_level(torch.tensor([0.9, -1.1, 0.1])) == approx(1.0)
     assert best_level(torch.zeros(3)) == 1.0
 
 
@@ -98,7 +99,7 @@ def test_strength_rises_and_levels_are_fitted_anew() -> None:
     method.after_step()
     assert method.levels == before
     method.after_step()
-    assert method.levels["1"] == pytest.approx(2 * before["1"])
+    assert method.levels["1"] == approx(2 * before["1"])
     assert method.levels["3"] == before["3"]
 
 
@@ -176,7 +177,7 @@ def test_together_with_another() -> None:
     both = Together(first, rest)
     both.attach(model, optimizer)
     assert [t.name for t in both.treated] == ["1", "3", "5"]
-    assert both.penalty().item() == pytest.approx(first.penalty().item() + rest.penalty().item())
+    assert both.penalty().item() == approx(first.penalty().item() + rest.penalty().item())
     both.finish()
     assert all(len(p.unique()) == 3 for name, p in model.named_parameters() if name.endswith("weight"))
 

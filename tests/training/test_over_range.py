@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from close import approx
 from hypothesis import example, given, settings
 from numpy.typing import NDArray
 from small import reweighted, small_chip
@@ -88,7 +89,7 @@ def test_every_conversion_adds_what_exceeds_its_range(seed: int) -> None:
     chip = _chip(adc={**TABLE, "bits": [2, 1]})
     mean, slope = over_range(_program(_linear(w), torch.from_numpy(x).float(), chip), torch.from_numpy(x).float())
     expected, by_weight = _by_hand(w, x, 4, np.array([3.0, 1.0]))
-    assert mean == pytest.approx(expected)
+    assert mean == approx(expected)
     np.testing.assert_allclose(slope[0].T.numpy(), by_weight, atol=1e-6)
 
 

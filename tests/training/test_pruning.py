@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from close import approx
 from digits_training import accuracy, cnn, mlp, trained
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,7 +48,7 @@ def test_crossbar_rows_go_by_the_weights_that_they_have() -> None:
     choice = {"structure": "crossbar_row", "crossbar": (8, 4)}
     assert not _attached(model, threshold=0.085, **choice).masks[0].zero.any()
     _attached(model, threshold=0.095, **choice)
-    assert model[0].weight.flatten().tolist() == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.0])
+    assert model[0].weight.flatten().tolist() == approx([0.1, 0.1, 0.1, 0.1, 0.0])
 
 
 @settings(max_examples=40, deadline=None)

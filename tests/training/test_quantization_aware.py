@@ -9,6 +9,7 @@ import models
 import numpy as np
 import pytest
 import torch
+from close import approx
 from digits_training import digits, pass_over
 from hypothesis import given
 from hypothesis import strategies as st
@@ -137,8 +138,8 @@ def test_the_range_of_a_saturated_input_is_that_of_its_clipping() -> None:
 
     value(2.0).backward()
     true = (value(2.01) - value(1.99)).item() / 0.02
-    assert true == pytest.approx(2.0, rel=1e-3)
-    assert float(found.range.grad) == pytest.approx(true / np.sqrt(3), rel=1e-3)  # type: ignore[arg-type]
+    assert true == approx(2.0, rel=1e-3)
+    assert float(found.range.grad) == approx(true / np.sqrt(3), rel=1e-3)  # type: ignore[arg-type]
 
 
 def test_weights_pass_their_gradient_straight_through() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from close import approx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ def test_the_new_value_with_the_gradient_of_the_old() -> None:
     assert old.grad.tolist() == [2.0, 40.0, 600.0]
     assert new.grad is None
     seen.detach().zero_()
-    assert new.tolist() == pytest.approx([0.1, 5.0, -7.0])  # no memory in common
+    assert new.tolist() == approx([0.1, 5.0, -7.0])  # no memory in common
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from close import approx
 from digits_training import digits, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -164,7 +165,7 @@ def test_steps_stay_in_range_and_finish_rounds() -> None:
     layer.bias.data[0, :2] = torch.tensor([300.0, -1.6])
     method.after_step()
     assert bool((layer.connection == 1).all())
-    assert layer.bias[0, :2].tolist() == pytest.approx([255.0, -1.6])
+    assert layer.bias[0, :2].tolist() == approx([255.0, -1.6])
     method.finish()
     assert layer.bias[0, 1].item() == -2.0
     assert float(method.penalty()) == 0.0

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from close import approx
 from torch import nn
 
 from xbar.errors import LayerError, TrainingError
@@ -32,7 +33,7 @@ def test_the_penalty_is_the_mean_distance_to_0_or_1() -> None:
     method.attach(model, torch.optim.SGD(model.parameters(), 0.1))
     expected = sum(abs(abs(p - 0.5) - 0.5) for p in [*values, 1.0]) / 5
     penalty = method.penalty()
-    assert penalty.item() == pytest.approx(2.0 * expected)
+    assert penalty.item() == approx(2.0 * expected)
     penalty.backward()
     slopes = model.layers[0].connection.grad
     assert slopes is not None
@@ -48,11 +49,11 @@ def test_it_grows_over_its_ramp_and_goes_on_from_a_checkpoint() -> None:
     for _ in range(5):
         found.append(method.penalty().item())
         method.after_step()
-    assert found == pytest.approx([1 / 3, 2 / 3, 1.0, 1.0, 1.0])
+    assert found == approx([1 / 3, 2 / 3, 1.0, 1.0, 1.0])
     other = TrueNorthBias(3.0, ramp=3)
     other.attach(model, optimizer)
     other.load_state_dict({"n_steps": 1})
-    assert other.penalty().item() == pytest.approx(2 / 3)
+    assert other.penalty().item() == approx(2 / 3)
 
 
 def test_synapses_without_a_loss_take_the_nearer_side() -> None:

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from close import approx
 from noise_examples import LOW_REL, cells_of, example
 from scipy.stats import binomtest
 
@@ -62,15 +63,15 @@ def test_relaxation_by_hand() -> None:
     """e^10 s after programming: 88 uS loses 10 x 0.5 uS and spreads by 4 + 10 x 0.9 uS."""
     noise = example("relaxation")
     mean, variance = noise.moments(cells_of(), np.ones(1), When(math.exp(10)))
-    assert mean[0] * 88 == pytest.approx(88 - 5)
-    assert math.sqrt(variance[0]) * 88 == pytest.approx(13)
+    assert mean[0] * 88 == approx(88 - 5)
+    assert math.sqrt(variance[0]) * 88 == approx(13)
 
 
 @pytest.mark.parametrize("time_s", [0.0, 1e-6, 0.999, 1.0])
 def test_relaxation_before_the_first_measurement_is_as_at_it(time_s: float) -> None:
     noise, g = example("relaxation"), np.array([0.3, 1.0])
     np.testing.assert_array_equal(_drawn(noise, g, When(time_s)), _drawn(noise, g, When(1.0)))
-    assert math.sqrt(noise.moments(cells_of(), g, When(time_s))[1][1]) * 88 == pytest.approx(4)
+    assert math.sqrt(noise.moments(cells_of(), g, When(time_s))[1][1]) * 88 == approx(4)
 
 
 def test_telegraph_has_two_states() -> None:

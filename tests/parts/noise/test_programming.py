@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from close import approx
 from noise_examples import LOW_REL, agrees, cells_of, example
 from scipy.stats import ks_2samp, norm
 
@@ -19,7 +20,7 @@ NOW = When()
 def test_gaussian_is_relative_to_the_range_or_to_the_value() -> None:
     cells = cells_of()
     high = cells.target_rel[0, -1:]
-    assert example("gaussian", sigma_rel=0.05).moments(cells, high, NOW)[1][0] == pytest.approx((0.05 * 0.9) ** 2)
+    assert example("gaussian", sigma_rel=0.05).moments(cells, high, NOW)[1][0] == approx((0.05 * 0.9) ** 2)
     by_value = example("gaussian", sigma_rel=0.05, relative_to="value")
     np.testing.assert_allclose(by_value.moments(cells, cells.target_rel, NOW)[1], (0.05 * cells.target_rel) ** 2)
 
@@ -36,9 +37,9 @@ def test_lognormal_keeps_median_or_mean() -> None:
         noise = example("lognormal", sigma_ln=0.5, preserves=preserves)
         draws = noise.sample(cells, cells.target_rel, NOW, generator(0))
         np.testing.assert_allclose(kept(draws, axis=0), one.target_rel[0], rtol=0.02)
-        assert np.log(draws / cells.target_rel).std() == pytest.approx(0.5, rel=0.02)
+        assert np.log(draws / cells.target_rel).std() == approx(0.5, rel=0.02)
     mean, variance = example("lognormal", sigma_ln=0.1).moments(one, one.target_rel, NOW)
-    assert (np.sqrt(variance) / mean)[0] == pytest.approx(0.1, rel=0.01)
+    assert (np.sqrt(variance) / mean)[0] == approx(0.1, rel=0.01)
 
 
 def test_polynomial_between_measured_times_is_linear_in_log_time() -> None:
@@ -124,9 +125,7 @@ def test_write_verify_by_hand() -> None:
     inside = 1 - 2 * norm.pdf(1) / 0.682689
     outside = 1 + 2 * norm.pdf(1) / 0.317311
     variance = (1 - 0.317311**2) * inside + 0.317311**2 * outside
-    assert noise.moments(cells_of(), one, NOW)[1][0, 0] == pytest.approx(
-        variance * (0.01 * (1 - LOW_REL)) ** 2, rel=1e-5
-    )
+    assert noise.moments(cells_of(), one, NOW)[1][0, 0] == approx(variance * (0.01 * (1 - LOW_REL)) ** 2, rel=1e-5)
 
 
 def test_write_verify_with_one_write_is_gaussian_and_with_many_stays_within_tolerance() -> None:
@@ -139,7 +138,7 @@ def test_write_verify_with_one_write_is_gaussian_and_with_many_stays_within_tole
     many = example("write_verify", sigma_rel=0.1, tolerance_rel=0.01, max_writes=1000)
     found = many.sample(cells, cells.target_rel, NOW, generator(0))
     assert np.abs(found - cells.target_rel).max() <= 0.01 * (1 - LOW_REL) * (1 + 1e-12)
-    assert many.mean_writes == pytest.approx(1 / math.erf(0.1 / math.sqrt(2)))
+    assert many.mean_writes == approx(1 / math.erf(0.1 / math.sqrt(2)))
 
 
 @pytest.mark.parametrize(("sigma_rel", "writes"), [(0, 1), (1e-9, 1), (10, 7 - 21 * 7.9788e-5)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
+from close import approx
 from noise_examples import example
 
 from xbar.parts.base import When
@@ -48,7 +48,7 @@ def test_bow_of_an_adc_peaks_in_the_middle_and_ends_at_zero() -> None:
     np.testing.assert_allclose(
         np.abs(c @ np.stack([grid**0, grid, grid**2]) - grid).max(1), np.abs(error[:, 1]), rtol=1e-9
     )
-    assert math.sqrt(noise.moments(y, 255.0)[1][1]) == pytest.approx(math.hypot(2, noise.sigma_lsb))
+    assert math.sqrt(noise.moments(y, 255.0)[1][1]) == approx(math.hypot(2, noise.sigma_lsb))
 
 
 def test_converters_differ_and_the_same_seed_gives_the_same_ones() -> None:

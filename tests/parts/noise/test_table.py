@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from close import approx
 from noise_examples import cells_of, example
 
 from xbar.errors import ConfigError
@@ -31,7 +32,7 @@ def test_csv_is_read_beside_the_yaml_and_then_needed_no_more(tmp_path: Path) -> 
     noise = model.effects["programming"]
     assert isinstance(noise, TableNoise)
     assert [m.level for m in noise.measured] == [0, 1, 2, 3]
-    assert [m.mean_S for m in noise.measured] == pytest.approx([1e-6, 4e-6, 7e-6, 1e-5])
+    assert [m.mean_S for m in noise.measured] == approx([1e-6, 4e-6, 7e-6, 1e-5])
     (tmp_path / "levels.csv").unlink()
     assert type(model).model_validate(json.loads(model.model_dump_json())) == model
 
