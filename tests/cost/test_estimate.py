@@ -118,7 +118,7 @@ def test_reads_of_cells_are_paid_by_the_conductance():
     """`counted`: 5 active word lines in each of two layers, 7 cells at g_max each: 0.25 V2 * 10 uS * 100 ns."""
     program = compiled(device=RESISTIVE, crossbar=OHMIC)
     report = estimate(program, counted(program))
-    assert report.by("part")["crossbar.array"].dynamic_J == pytest.approx(2 * 5 * 7 * 2.5e-13, abs=0)
+    assert report.by("part")["crossbar.array"].dynamic_J == approx(2 * 5 * 7 * 2.5e-13)
     assert report.by("layer")["layer0"].dynamic_J > 35 * 2.5e-13
     assert not {u.event for u in report.uncosted} & {"array_reads", "active_rows", "cell_reads"}
 

@@ -30,9 +30,9 @@ def test_reads_cost_what_ohm_says() -> None:
     """Of a cell at g_max, 0.5 V and 3 uS for 10 ns; at full activity, 40 cells at 0.5 V with 2 uS on average."""
     array = OhmicArray(rows=4, cols=10, read_time_s=1e-8, read_voltage_V=0.5, cell_area_m2=1e-14)
     cost = array.cost(CELL)
-    assert cost.energy_J == pytest.approx(0.25 * 3e-6 * 1e-8, abs=0)
+    assert cost.energy_J == approx(0.25 * 3e-6 * 1e-8)
     assert cost.power_W == approx(4 * 10 * 0.25 * 2e-6)
-    assert cost.area_m2 == pytest.approx(40e-14, abs=0)
+    assert cost.area_m2 == approx(40e-14)
     assert array.event == "cell_reads"
     with pytest.raises(ValueError, match="needs the cell's conductances"):
         array.cost(LevelsDevice(cell_bits=2))

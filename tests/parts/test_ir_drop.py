@@ -118,7 +118,7 @@ def test_word_lines_draw_what_the_drivers_deliver(device: ResistiveDevice, drive
         current_S = circuit.nodes(g_S, drive_rel).word_line_S
         return float(drive_rel @ (current_S[:, 0] - current_S[:, -1]))
 
-    assert line_S.sum() == pytest.approx(delivered_S(np.ones(20)), rel=1e-8, abs=0)
+    assert line_S.sum() == approx(delivered_S(np.ones(20)), rel=1e-8)
     for _ in range(5):
         half = (rng.random(20) < 0.5).astype(np.float64)
         assert 0.9 < half @ line_S / delivered_S(half) < 1
@@ -128,7 +128,7 @@ def test_word_lines_draw_what_the_drivers_deliver(device: ResistiveDevice, drive
 def test_gains_of_columns_take_no_power_and_factors_of_rows_do() -> None:
     g_S = _conductances(20, 30)
     plain, column, both = (_circuit(calibration=c).wired(g_S) for c in ("none", "column", "row_and_column"))
-    assert not np.allclose(plain.effective_S, column.effective_S, rtol=1e-3)
+    assert not np.allclose(plain.effective_S, column.effective_S, rtol=1e-3, atol=0)
     np.testing.assert_array_equal(plain.line_S, column.line_S)
     gain = both.effective_S / plain.effective_S  # row factor (mean 1) times column gain
     drive = gain[:, 0] / gain[:, 0].mean()
@@ -146,7 +146,7 @@ def test_the_operator_of_other_circuits_is_that_of_all_word_lines_driven(
     if device is CELL or calibration != "row_and_column":  # factors of rows change the voltages that curve
         np.testing.assert_allclose(found, circuit.effective_S(g_S).sum(axis=0), rtol=1e-9)
     straight = _circuit(CELL, sense_Ohm=20, calibration=calibration)
-    same = np.allclose(circuit.effective_S(g_S), straight.effective_S(g_S), rtol=1e-12)
+    same = np.allclose(circuit.effective_S(g_S), straight.effective_S(g_S), rtol=1e-12, atol=0)
     assert same == (device is CELL)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from close import approx
 from small import random_weights, small_chip, small_network
 from torch import Tensor, nn
 
@@ -35,11 +36,6 @@ IDEAL = {"kind": "ideal"}
 PROGRAMMING = {"programming": {"kind": "gaussian", "sigma_rel": 0.1, "relative_to": "range"}}
 WIRES = {"word_line_Ohm": 30.0, "bit_line_Ohm": 50.0, "driver_Ohm": 100.0, "sense_Ohm": 20.0}
 Conductance = Callable[[int, int, int, int], float]  # of the main cell at (plane, group, row, col), in S
-
-
-def close(value: Any, rel: float = 1e-9) -> Any:
-    """As pytest.approx, whose absolute tolerance of 1e-12 would forgive a picojoule."""
-    return pytest.approx(value, rel=rel, abs=0)
 
 
 def chip_of(kind: str, layout: str = "interleaved", baseline: str | None = None, **changes: Any) -> Chip:
@@ -178,7 +174,7 @@ def test_every_cell_pulse_and_vector(
     ]
     report = xbar.estimate(program, activity)
     found = {e.layer: e.dynamic_J * len(x) for e in report.ledger if e.part == "array"}
-    assert [found[layer.name] for layer in program.layers] == close(wanted)
+    assert [found[layer.name] for layer in program.layers] == approx(wanted, rel=1e-9)
     assert xbar.simulate(program, x, noise="none").activity.layers[0].cell_reads == activity.layers[0].cell_reads
 
 
@@ -208,8 +204,8 @@ def test_real_cells_read_what_they_were_programmed_to(model: str, kind: str, bas
     wanted = _energy_J(layer, q, _realised(layer, chip, cells))
     report = xbar.estimate(program, activity)
     (found,) = [e.dynamic_J * len(x) for e in report.ledger if (e.part, e.layer) == ("array", layer.name)]
-    assert found == close(wanted)
-    assert found != close(_energy_J(layer, q, _nominal(layer, chip)), 1e-5)
+    assert found == approx(wanted, rel=1e-9)
+    assert found != approx(_energy_J(layer, q, _nominal(layer, chip)), rel=1e-5)
 
 
 @pytest.mark.parametrize("noise", [None, "none", "reram_wan_2022"])
@@ -241,9 +237,9 @@ def test_by_hand() -> None:
     """A weight of 5 is level 1 in both slices of one polarity, 0 in the other; 3 is sent in two pulses, or in one."""
     per_S = READ_V**2 * READ_S
     g_S = G_MAX_S * (2 * (LOW_REL + (1 - LOW_REL) / 3) + 2 * LOW_REL)
-    assert _spent_J([[5]], [[3.0]]) == close(2 * g_S * per_S)
-    assert _spent_J([[5]], [[3.0]], dac__bits=2) == close(g_S * per_S)
-    assert _spent_J([[5]], [[1.0]], dac__bits=2) == close(g_S * per_S / 9)
+    assert _spent_J([[5]], [[3.0]]) == approx(2 * g_S * per_S, rel=1e-9)
+    assert _spent_J([[5]], [[3.0]], dac__bits=2) == approx(g_S * per_S, rel=1e-9)
+    assert _spent_J([[5]], [[1.0]], dac__bits=2) == approx(g_S * per_S / 9, rel=1e-9)
 
 
 def test_what_is_read_decides() -> None:
@@ -251,13 +247,13 @@ def test_what_is_read_decides() -> None:
     high, low = [[7, -7, 7, -7]] * 2, [[7, -7, 7, -7], [0, 0, 0, 1]]
     assert _spent_J(low, [[15.0] * 4]) < 0.8 * _spent_J(high, [[15.0] * 4])
     assert _spent_J(high, [[0.0] * 4]) == 0
-    assert _spent_J(high, [[8.0] * 4]) == close(_spent_J(high, [[15.0] * 4]) / 4)  # one bit of four
-    assert _spent_J(high, [[15.0, 15.0, 0.0, 0.0]]) == close(_spent_J(high, [[15.0] * 4]) / 2)
+    assert _spent_J(high, [[8.0] * 4]) == approx(_spent_J(high, [[15.0] * 4]) / 4, rel=1e-9)  # one bit of four
+    assert _spent_J(high, [[15.0, 15.0, 0.0, 0.0]]) == approx(_spent_J(high, [[15.0] * 4]) / 2, rel=1e-9)
 
 
 def test_copies_of_a_layer_share_its_reads() -> None:
     weight, x = [[7, -3, 2], [1, 0, 5]], [[float(v), 3.0, 9.0] for v in range(12)]
-    assert _spent_J(weight, x, budget=4) == close(_spent_J(weight, x))
+    assert _spent_J(weight, x, budget=4) == approx(_spent_J(weight, x), rel=1e-9)
     program = mapping.compile(small_network([np.array(weight, np.int32)], 12), chip_of("differential"), 4)
     assert program.layers[0].n_replicas > 1
 
@@ -291,5 +287,5 @@ def test_wires_take_their_part_of_the_power(sinh_V: float | None, drive: str, ca
     g_S = levels_S.transpose(1, 2, 0).reshape(12, -1) / circuit.read_gain
     current_S = circuit.nodes(g_S, np.ones(12)).word_line_S  # type: ignore[attr-defined]
     wanted = 4 * READ_V**2 * READ_S * (current_S[:, 0] - current_S[:, -1]).sum()  # four pulses
-    assert found == close(wanted, 1e-8)
+    assert found == approx(wanted, rel=1e-8)
     assert found < 0.99 * 4 * READ_V**2 * READ_S * levels_S.sum()
