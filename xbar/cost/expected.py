@@ -8,7 +8,7 @@ from xbar.hardware import Chip
 from xbar.outline import LayerOutline, Outline
 from xbar.result import Activity, LayerActivity
 
-EXPECTED = "taken for granted, since no inputs were simulated: a random half of the input bits is set, no ADC saturates"
+EXPECTED = "taken for granted, as no inputs were simulated: half of the input bits are set at random, no ADC saturates"
 UNWEIGHED = "taken for granted, since nobody looked at the weights: all levels of cells are equally likely"
 
 
