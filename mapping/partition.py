@@ -27,7 +27,7 @@ def row_edges(n_rows: int, crossbar_rows: int) -> tuple[int, ...]:
     return (*range(0, n_rows, crossbar_rows), n_rows)
 
 
-@lru_cache(maxsize=256)  # points of a sweep share layers and crossbars, and with them what their tables have counted
+@lru_cache(maxsize=128)  # points of a sweep share layers and crossbars, and with them what their tables have counted
 def piece_table(
     n_planes: int,
     groups: int,

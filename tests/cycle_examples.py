@@ -27,6 +27,7 @@ def by_hand(**changes: Any) -> Cycles:
         "n_inputs": 4,
         "begin_s": (0.0, 8e-6, 18e-6, 28e-6),
         "end_s": (10e-6, 20e-6, 30e-6, RUN_S),
+        "period_s": 10e-6,
         "run_s": RUN_S,
         "layers": (
             spent("first", read=0.8, ADC_busy=0.1, fetch=0.05),

@@ -262,8 +262,7 @@ class Chip(Settings):
             self._row("core", "dac", self.dac, n_crossbars * n_rows, dac, (("row_pulses", dac.energy_J, 1 / read_s),)),
             self._row("core", "adc", self.adc, self.core.adcs, adc, (("conversions", adc.energy_J, convert_Hz),)),
         ]
-        factor = {"parent": 1, "crossbar": n_crossbars}
-        factor |= {"row": n_crossbars * n_rows, "column": n_crossbars * self.crossbar.cols}
+        factor = self._instances()
         for level, parts in self._parts():
             for name, part in parts.items():
                 answers = tuple((event, energy_J, part.events_per_s(event)) for event, energy_J in part.energies())
@@ -327,6 +326,22 @@ class Chip(Settings):
         ]
         return min(rates, default=None)
 
+    def core_rate(self, *events: Event) -> float | None:
+        """How many of `events` the parts beside the crossbars of a core (its `parts:`) handle per second.
+
+        That of the slowest, with all its instances; None where no part says.
+        """
+        factor = self._instances()
+        parts = self.core.parts.values()
+        rates = [part.count * factor[part.per] * part.events_per_s(event) for part in parts for event in events]
+        return min((rate for rate in rates if rate > 0), default=None)
+
+    def _instances(self) -> dict[str, int]:
+        """Parts in a core for each `per`."""
+        n_crossbars = self.core.crossbars
+        rows, cols = n_crossbars * self.crossbar.rows, n_crossbars * self.crossbar.cols
+        return {"parent": 1, "crossbar": n_crossbars, "row": rows, "column": cols}
+
     @property
     def area_m2(self) -> float:
         """Area of the chip: the sum of its ledger."""
@@ -343,10 +358,17 @@ class Chip(Settings):
 
         max(read, ceil(crossbars * cols / adcs) * conversion), as the paper counts: without the unit column. With it a
         full ISAAC core needs 129 conversions per ADC, 100.78 ns where this is 100 ns: see `xbar.outline.pulse_time_s`.
+        What works on the codes, or drives the word lines, may be slower than the ADCs (`core_rate`).
         """
         bits = max(self.adc_bits) if self.adc_bits else None
-        conversions = -(-self.core.crossbars * self.crossbar.cols // self.core.adcs)
-        return max(self.crossbar.read_time_s, conversions * self.adc.cost(bits).latency_s)
+        columns, lines = self.core.crossbars * self.crossbar.cols, self.core.crossbars * self.crossbar.rows
+        codes, drives = self.core_rate("conversions", "shift_adds"), self.core_rate("row_pulses")
+        return max(
+            self.crossbar.read_time_s,
+            -(-columns // self.core.adcs) * self.adc.cost(bits).latency_s,
+            columns / codes if codes else 0.0,
+            lines / drives if drives else 0.0,
+        )
 
     @property
     def peak_ops_per_s(self) -> float:

@@ -151,15 +151,30 @@ def pulse_time_s(layer: LayerOutline, chip: Chip) -> float:
     Sampling, conversion and shift-and-add overlap with the next pulse's read, so only the longer of read and conversion
     counts (Shafiee et al., ISCA 2016, section 6).
     """
-    return max(chip.crossbar.read_time_s, float(conversion_times_s(layer, chip).max()))
+    return float(max(read_times_s(layer, chip).max(), conversion_times_s(layer, chip).max()))
+
+
+def read_times_s(layer: LayerOutline, chip: Chip) -> NDArray[np.float64]:
+    """Time of a read of all crossbars in each core of a copy, float64 [core]: what drives their word lines may need
+    longer than the arrays."""
+    rate = chip.core_rate("row_pulses")
+    lines_s = layer.placed().word_lines / rate if rate else np.zeros(layer.cores)
+    return np.maximum(lines_s, chip.crossbar.read_time_s)
 
 
 def conversion_times_s(layer: LayerOutline, chip: Chip) -> NDArray[np.float64]:
     """Time that each core of a copy needs to convert all its used columns once, float64 [core].
 
     The ADCs of a core share its columns, unit columns included, evenly: they take the slowest conversions first and one
-    column each at a time.
+    column each at a time. What samples, shifts, adds and keeps the codes works along with them, and may be slower.
     """
+    placed, rate = layer.placed(), chip.core_rate("conversions", "shift_adds")
+    n_codes = placed.columns.sum(axis=0) + (placed.crossbars if chip.encoding.kind == "offset" else 0)
+    codes_s = n_codes / rate if rate else np.zeros(layer.cores)
+    return np.maximum(codes_s, _adc_times_s(layer, chip))
+
+
+def _adc_times_s(layer: LayerOutline, chip: Chip) -> NDArray[np.float64]:
     if layer.adc.bits is None:
         return np.zeros(layer.cores)
     time_of = {bits: chip.adc.cost(bits).latency_s for bits in {*layer.adc.bits, layer.adc.unit_bits} - {None}}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from xbar.same import same_fields
 
 Ints = NDArray[np.int64]
+_MOST = 8  # placements of a table that are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,10 @@ class PieceTable:
     col_end: Ints
     n_rows: Ints
     n_cols: Ints
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            getattr(self, f.name).flags.writeable = False  # tables are shared
 
     def __eq__(self, other: object) -> bool:
         return same_fields(self, other)
@@ -78,11 +83,17 @@ class PieceTable:
         return {}
 
     def placed(self, crossbars_per_core: int, cores_per_tile: int, first_core: int) -> Placement:
-        """The pieces on crossbars that follow each other, from core `first_core` of a tile on; made once."""
+        """The pieces on crossbars that follow each other, from core `first_core` of a tile on.
+
+        The last few are kept: copies, and points of a sweep, share them.
+        """
         key = crossbars_per_core, cores_per_tile, first_core
-        if key not in self._placements:
-            self._placements[key] = Placement(self, *key)
-        return self._placements[key]
+        known = self._placements
+        if key not in known:
+            if len(known) == _MOST:
+                del known[next(iter(known))]
+            known[key] = Placement(self, *key)
+        return known[key]
 
 
 class Placement:
@@ -110,6 +121,11 @@ class Placement:
     def crossbars(self) -> Ints:
         """int64 [core]: crossbars in use."""
         return np.bincount(self.core)
+
+    @cached_property
+    def word_lines(self) -> Ints:
+        """int64 [core]: word lines in use, of all crossbars."""
+        return np.bincount(self.core, self.pieces.n_rows).astype(np.int64)
 
     @cached_property
     def tile_rows(self) -> Ints:

@@ -21,7 +21,7 @@ WAYS = (
     "ADC busy",  # a sample waits for converters
     "input not ready",  # rows of the input are not there yet
     "buffer full",  # results cannot go where they are needed
-    "output busy",  # partial sums wait for bus, links or adders
+    "output busy",  # partial sums wait for bus and links, or sums for the digital units
     "bus busy",  # inputs wait for the buffer's ports or the bus
     "fetch",  # inputs are on their way to the input register
     "idle",  # all inputs of the run are through
@@ -181,7 +181,10 @@ class Trace:
 
 
 def period_s(end_s: tuple[float, ...], begin_s: tuple[float, ...]) -> float:
-    """Mean time from one input's end to the next one's over the second half of a batch; of one input its own time."""
+    """Mean time from one input's end to the next one's over the second half of a batch; of one input its own time.
+
+    The last inputs of a short batch have the chip more and more for themselves, and may follow faster than the rest.
+    """
     if len(end_s) == 1:
         return end_s[0] - begin_s[0]
     first = (len(end_s) - 1) // 2
@@ -192,9 +195,10 @@ def period_s(end_s: tuple[float, ...], begin_s: tuple[float, ...]) -> float:
 class Cycles:
     """The outcome of a run of `n_inputs` inputs that follow each other as fast as the chip takes them.
 
-    begin_s, end_s: [input] when its first row was sent and its last result was out. layers, tiles: how their crossbars
-    spent the run. uses: parts by how much of the time they are taken, the busiest first. bits_sent, bits_arrived: all
-    messages, with every place where they are dropped.
+    begin_s, end_s: [input] when its first row was sent and its last result was out. period_s: from one input to the
+    next once the pipeline is full (see `period_s`), and never less than the busiest part takes for an input. layers,
+    tiles: how their crossbars spent the run. uses: parts by how much of that time they are taken, the busiest first.
+    bits_sent, bits_arrived: all messages, with every place where they are dropped.
     """
 
     network: str
@@ -202,6 +206,7 @@ class Cycles:
     n_inputs: int
     begin_s: tuple[float, ...]
     end_s: tuple[float, ...]
+    period_s: float
     run_s: float
     layers: tuple[Spent, ...]
     tiles: tuple[Spent, ...]
@@ -222,12 +227,6 @@ class Cycles:
     def latency_s(self) -> float:
         """Of the first input, which has the chip for itself at first."""
         return self.end_s[0] - self.begin_s[0]
-
-    @property
-    def period_s(self) -> float:
-        """From one input to the next once the pipeline is full: the mean over the second half of the batch; the latency
-        where there is only one input."""
-        return period_s(self.end_s, self.begin_s)
 
     @property
     def throughput_per_s(self) -> float:

@@ -86,6 +86,7 @@ def _bill(bits: int) -> tuple[float, float, float]:
     settings = {
         "adc.bits": bits,
         "crossbar.read_time_s": "1 ps",
+        "core.parts": {},  # what drives lines and takes codes would be slower
         "precision.weight_bits": 9,
         "precision.input_bits": 8,
         "encoding.kind": "differential",

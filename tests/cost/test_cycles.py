@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import mapping
 import xbar
 from xbar.cost.cycles import cycles
-from xbar.timing import KINDS, WAYS, Cycles, Trace
+from xbar.timing import KINDS, WAYS, Cycles, Trace, period_s
 
 Schedule = dict[tuple[str, str, str], list[tuple[int, int]]]
 
@@ -131,7 +131,8 @@ def test_what_the_two_layers_come_to():
     result = two_layers()
     np.testing.assert_allclose(np.array([result.begin_s, result.end_s]) / CYCLE_S, [[0, 24], [144, 230]])
     assert result.latency_s == result.end_s[0]
-    np.testing.assert_allclose([result.period_s / CYCLE_S, result.run_s / CYCLE_S], [86, 230])
+    np.testing.assert_allclose(period_s(result.end_s, result.begin_s) / CYCLE_S, 86)
+    np.testing.assert_allclose([result.period_s / CYCLE_S, result.run_s / CYCLE_S], [88, 230])  # of the bus of tile 1
     np.testing.assert_allclose(result.occupancy, (144 + 230 - 24) / 230)
     assert [(b.tile, b.high_bytes, b.capacity_bytes) for b in result.buffers] == [(0, 2, 2), (1, 2, 2)]
     assert {link.label: (link.bits, round(link.busy_s / CYCLE_S)) for link in result.links} == {

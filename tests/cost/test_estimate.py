@@ -210,7 +210,7 @@ def test_every_copy_occupies_its_crossbars_and_cores():
 def test_cycles_set_the_time_and_with_it_the_leakage():
     """Four buffers leak 1 mW for 3 us; dynamic energy does not know of time."""
     program = compiled()
-    timed = replace(cycles(program, 2), begin_s=(0.0, 1e-6), end_s=(2e-6, 5e-6))
+    timed = replace(cycles(program, 2), begin_s=(0.0, 1e-6), end_s=(2e-6, 5e-6), period_s=3e-6)
     report, analytic = estimate(program, counted(program), timed), estimate(program, counted(program))
     assert report.latency_s == 2e-6
     assert 1 / report.throughput_per_s == approx(3e-6)

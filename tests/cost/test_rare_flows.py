@@ -60,4 +60,4 @@ def test_a_slow_edge_of_the_chip_is_named_as_a_link():
     )
     result = cycles(mapping.outline(flow_network("sequence"), slow), 8)
     assert result.bottleneck.startswith("link ")
-    assert "wider flits, or a faster network, help" in result.bottleneck
+    assert "faster links off the chip help" in result.bottleneck

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xbar.cost.deadlock import explain
+from xbar.cost.latency import analytic_pipeline
 from xbar.cost.stations import Stations, stations
 from xbar.cost.tracing import trace_of
 from xbar.errors import CapacityError, DataError
@@ -18,7 +21,7 @@ from xbar.kernels.cycle_state import (
     S,
     new_state,
 )
-from xbar.kernels.cycle_tables import NO_LIMIT, T
+from xbar.kernels.cycle_tables import ADC, ADD, DIGITAL, N_UNITS, NO_LIMIT, READ, T
 from xbar.kernels.cycles import run_cycles
 from xbar.kernels.packed import Packed
 from xbar.outline import Outline, outline
@@ -26,6 +29,7 @@ from xbar.program import Program
 from xbar.timing import WAYS, BufferUse, Cycles, LinkLoad, Spent, Use, period_s
 
 _FS = 1e-15
+_MOST_S = 1000.0  # a ninth of what 64 bits of femtoseconds hold
 # times of everything but crossbars and converters
 _BESIDE = (
     T.lane_port_fs,
@@ -39,18 +43,17 @@ _BESIDE = (
     T.cycle_fs,
 )
 _BUSY, _GAIN = 0.9, 0.02  # a part is the bottleneck from that share on; a gain that is worth telling
-# by kind of part: what would help, and the times that are 0 without it
-_REMEDIES: dict[str, tuple[str, tuple[T, ...]]] = {
-    "crossbars": ("more copies of its weights help (a larger tile budget), or fewer pulses", ()),
-    "bus": ("a wider bus helps", (T.lane_bus_fs, T.lane_sums_fs)),
-    "buffer ports": ("more ports, or wider words, help", (T.tile_word_fs, T.lane_port_fs)),
-    "adders": ("more of them, or larger cores, help", (T.home_fs,)),
-    "activation units": ("more of them help", (T.home_fs,)),
-    "pooling units": ("more of them help", (T.home_fs,)),
-    "digital units": ("more of them help", (T.home_fs, T.site_fs)),
-    "links": ("wider flits, or a faster network, help", (T.link_flit_fs,)),
-}
 _UNITS = ("adders", "activation units", "pooling units", "digital units")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What may limit the chip. busy_fs: in the whole run. times: of the tables, with what of them is this part's."""
+
+    name: str
+    busy_fs: float
+    remedy: str
+    times: dict[T, Any]
 
 
 def cycles(program: Program | Outline, n_inputs: int = 4, max_trace: int = 0) -> Cycles:
@@ -60,11 +63,17 @@ def cycles(program: Program | Outline, n_inputs: int = 4, max_trace: int = 0) ->
     chip has no part for takes no time, and `Cycles.notes` says so.
 
     Raises CapacityError where a buffer cannot hold a window of a layer (with the smallest that can), and where the run
-    ends in a deadlock (with who waits for whom, and the smallest buffer that is enough); DataError for n_inputs < 1.
+    ends in a deadlock (with who waits for whom, and the smallest buffer that is enough); DataError for n_inputs < 1, or
+    so many that the chip is at work for more than a quarter of an hour.
     """
     if n_inputs < 1:
         raise DataError(f"n_inputs: must be 1 or more, got {n_inputs}")
-    made = stations(program if isinstance(program, Outline) else outline(program))
+    sketch = program if isinstance(program, Outline) else outline(program)
+    least_s = n_inputs * sum(timing.total_s for timing in analytic_pipeline(sketch))
+    if least_s > _MOST_S:
+        rule = f"n_inputs: must be so few that the crossbars work for at most {_MOST_S:g} s, got {n_inputs}"
+        raise DataError(f"{rule} inputs, {least_s:.3g} s; simulate fewer")
+    made = stations(sketch)
     state, run_fs = simulate(made.tables, n_inputs, max_trace)
     if (state[S.end] < 0).any():
         raise CapacityError(explain(made, state, n_inputs))
@@ -91,6 +100,7 @@ def _told(made: Stations, state: Packed, run_fs: int, n_inputs: int, max_trace: 
         n_inputs=n_inputs,
         begin_s=begin,
         end_s=end,
+        period_s=_period_s(made, state, n_inputs),
         run_s=run_fs * _FS,
         layers=tuple(_spent(made, state, run_fs, "layer")),
         tiles=tuple(_spent(made, state, run_fs, "tile")),
@@ -104,12 +114,9 @@ def _told(made: Stations, state: Packed, run_fs: int, n_inputs: int, max_trace: 
         notes=made.notes,
         trace=trace_of(made, state) if max_trace else None,
     )
-    busy = {name: fs * _FS / n_inputs for name, fs in _busy_fs(made, state)}
-    longest_s = max(result.period_s, *busy.values())  # the last inputs of a short batch may follow faster than the rest
-    uses = tuple(
-        Use(name, busy_s, busy_s / longest_s) for name, busy_s in sorted(busy.items(), key=lambda x: (-x[1], x[0]))
-    )
-    return replace(result, uses=uses, bottleneck=_bottleneck(made, result, uses, n_inputs))
+    parts = sorted(_parts(made, state), key=lambda part: (-part.busy_fs, part.name))
+    uses = tuple(Use(part.name, busy := part.busy_fs * _FS / n_inputs, busy / result.period_s) for part in parts)
+    return replace(result, uses=uses, bottleneck=_bottleneck(made, result, parts[0], uses[0].share))
 
 
 def _spent(made: Stations, state: Packed, run_fs: int, by: str) -> Iterator[Spent]:
@@ -144,46 +151,57 @@ def _links(made: Stations, state: Packed) -> Iterator[LinkLoad]:
         )
 
 
-def _busy_fs(made: Stations, state: Packed) -> Iterator[tuple[str, float]]:
-    """How long parts are taken in the run: crossbars and converters of the layers, the busiest buses, ports, units,
-    links."""
+def _parts(made: Stations, state: Packed) -> Iterator[_Part]:
+    """Crossbars with converters of the layers, and the busiest of the buses, ports, units and links."""
     layer_of = np.array([lane.layer for lane in made.lanes])
+    help_reads = "more copies of its weights help (a larger tile budget), or fewer pulses"
     for i, layer in enumerate(made.outline.layers):
-        own = state[S.spent][layer_of == i]
-        yield f"crossbars of {layer.name}", float((own[:, 0] + own[:, 1]).max())
-    t = made.tables
-    for name, busy in (
-        ("bus of tile", state[S.bus_busy]),
-        ("buffer ports of tile", state[S.port_busy] / np.maximum(t[T.tile_ports], 1)),
-        *((f"{unit} of tile", state[S.unit_busy][:, k]) for k, unit in enumerate(_UNITS)),
+        own = layer_of == i
+        busy_fs = state[S.spent][own][:, [READ, ADC]].sum(axis=1).max()
+        times = {T.lane_read_fs: own, T.lane_convert_fs: own}
+        yield _Part(f"crossbars of {layer.name}", float(busy_fs), help_reads, times)
+    ports = state[S.port_busy] / np.maximum(made.tables[T.tile_ports], 1)
+    for name, busy, remedy, times in (
+        ("bus", state[S.bus_busy], "a wider bus helps", {T.lane_bus_fs: True, T.lane_sums_fs: True}),
+        ("buffer ports", ports, "more ports, or wider words, help", {T.tile_word_fs: True, T.lane_port_fs: True}),
+        *_units(state),
     ):
-        busiest = int(np.argmax(busy[: made.n_tiles])) if made.n_tiles else 0
+        busiest = int(np.argmax(busy[: made.n_tiles]))
         if busy[busiest] > 0:
-            yield f"{name} {busiest}", float(busy[busiest])
+            yield _Part(f"{name} of tile {busiest}", float(busy[busiest]), remedy, times)
+    inner = np.arange(made.links.n) < made.links.n_inner
     for link in np.argsort(-state[S.link_busy], kind="stable")[:3].tolist():
         if state[S.link_busy][link] > 0:
-            yield made.links.label(link), float(state[S.link_busy][link])
+            remedy = "wider flits, or a faster network, help" if inner[link] else "faster links off the chip help"
+            alike = {T.link_flit_fs: inner == inner[link]}
+            yield _Part(made.links.label(link), float(state[S.link_busy][link]), remedy, alike)
 
 
-def _bottleneck(made: Stations, result: Cycles, uses: tuple[Use, ...], n_inputs: int) -> str:
-    """The busiest part and what more of it would bring, found by a run without it; or who waits for room."""
-    busiest = uses[0]
-    if busiest.share < _BUSY:
-        faster = _period_s(made, {T.inbox_slots: NO_LIMIT}, n_inputs)
-        if faster < result.period_s * (1 - _GAIN):
-            gain = result.period_s / faster
-            return (
-                f"buffers of tiles: too small for results to wait in; with larger ones {gain:.3g} times the throughput"
-            )
-    remedy, changes = _REMEDIES.get(busiest.name.partition(" of ")[0], _REMEDIES["links"])
-    text = f"{busiest.name}, taken {busiest.share:.0%} of the time; {remedy}"
-    if not changes:
-        return text
-    faster = _period_s(made, dict.fromkeys(changes, 0), n_inputs)
-    return f"{text} (without that limit: {result.period_s / faster:.3g} times the throughput)"
+def _units(state: Packed) -> Iterator[tuple[str, NDArray[np.int64], str, dict[T, Any]]]:
+    """The digital units of the tiles."""
+    for k, unit in enumerate(_UNITS):
+        remedy = "more of them, or larger cores, help" if k == ADD else "more of them help"
+        work = {T.home_fs: np.arange(N_UNITS) == k} | ({T.site_fs: True} if k == DIGITAL else {})
+        yield unit, state[S.unit_busy][:, k], remedy, work
 
 
-def _period_s(made: Stations, changes: dict[T, int], n_inputs: int) -> float:
-    """Of a run with other tables."""
-    state, _ = simulate(made.tables.replaced(changes), n_inputs)
-    return period_s(tuple((state[S.end] * _FS).tolist()), tuple((state[S.begin] * _FS).tolist()))
+def _bottleneck(made: Stations, result: Cycles, busiest: _Part, share: float) -> str:
+    """The busiest part and what it costs, found by a run without it; or who waits for room."""
+
+    def gain(changes: dict[T, Any]) -> float:
+        state, _ = simulate(made.tables.replaced(changes), result.n_inputs)
+        without_s = _period_s(made, state, result.n_inputs)
+        return result.period_s / without_s if without_s else np.inf
+
+    if share < _BUSY and (more := gain({T.inbox_slots: NO_LIMIT})) > 1 + _GAIN:
+        return f"buffers of tiles: too small for results to wait in; with larger ones {more:.3g} times the throughput"
+    more = gain({key: np.where(own, 0, made.tables[key]) for key, own in busiest.times.items()})
+    told = f"{more:.3g} times the throughput" if more > 1 + _GAIN else "hardly more throughput"
+    told = "nothing else takes time" if np.isinf(more) else told
+    return f"{busiest.name}, taken {share:.0%} of the time; {busiest.remedy} (without that limit: {told})"
+
+
+def _period_s(made: Stations, state: Packed, n_inputs: int) -> float:
+    """See `Cycles.period_s`."""
+    begin_s, end_s = (tuple((state[times] * _FS).tolist()) for times in (S.begin, S.end))
+    return max(period_s(end_s, begin_s), *(part.busy_fs * _FS / n_inputs for part in _parts(made, state)))

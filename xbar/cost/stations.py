@@ -20,7 +20,7 @@ from xbar.events import Event
 from xbar.hardware import Chip
 from xbar.kernels.cycle_tables import INPUT, JOIN, LAYER, N_UNITS, SINK, T
 from xbar.kernels.packed import Packed
-from xbar.outline import LayerOutline, Outline, conversion_times_s
+from xbar.outline import LayerOutline, Outline, conversion_times_s, read_times_s
 from xbar.traffic import OUTSIDE, Flow, Links, edge_flows, takers
 
 Ints = NDArray[np.int64]
@@ -330,11 +330,12 @@ def _buffer_words(chip: Chip) -> tuple[int, int, int]:
 
 
 def _latency_s(chip: Chip, event: Event) -> float:
-    """Time of one event in the slowest part that answers it: a whole cycle where the chip has one; 0 without a part."""
+    """Time of one event in the slowest part that answers it, in whole cycles if the chip has them; 0 without a part."""
     rates = [rate for row in chip.ledger() for answered, rate in row.rates if answered == event]
     if not rates:
         return 0.0
-    return chip.cycle_s or 1 / min(rates)
+    cycle_s = chip.cycle_s
+    return 1 / min(rates) if cycle_s is None else cycle_s * -(-fs(1 / min(rates)) // fs(cycle_s))
 
 
 @dataclass(frozen=True)
@@ -352,8 +353,9 @@ def _lane_figures(layer: LayerOutline, copy: int, chip: Chip) -> list[_LaneFigur
     n_tiles = len(fetched)
     spread = np.bincount(placed.core_tile, placed.core_rows).astype(np.int64) * layer.input_bits
     sums = np.bincount(placed.core_tile, placed.core_sums).astype(np.int64) * layer.sum_bits
-    convert_s = np.zeros(n_tiles)
+    convert_s, read_s = np.zeros((2, n_tiles))
     np.maximum.at(convert_s, placed.core_tile, conversion_times_s(layer, chip))
+    np.maximum.at(read_s, placed.core_tile, read_times_s(layer, chip))
     word_bits, _, word_fs = _buffer_words(chip)
     bus, adds = chip.events_per_s("bus_bits"), _latency_s(chip, "shift_adds")
     return [
@@ -362,7 +364,7 @@ def _lane_figures(layer: LayerOutline, copy: int, chip: Chip) -> list[_LaneFigur
             {
                 "lane_port_fs": -(-int(fetched[k]) // word_bits) * word_fs,
                 "lane_bus_fs": fs(spread[k] / bus) if bus else 0,
-                "lane_read_fs": fs(chip.crossbar.read_time_s),
+                "lane_read_fs": fs(read_s[k]),
                 "lane_convert_fs": fs(convert_s[k]),
                 "lane_pulses": layer.n_pulses,
                 "lane_add_fs": fs(adds),

@@ -13,6 +13,7 @@ from xbar.kernels.cycle_state import (
     READS,
     RING,
     SUMMED,
+    UNIT_REGISTERS,
     WORKING,
     Kind,
     S,
@@ -120,7 +121,10 @@ def hindrance(t, s, lane, k, row):  # type: ignore[no-untyped-def]
     stream = get(t, T.site_stream, site)
     if staging_full(t, s, stream, k * get(t, T.stream_rows, stream) + row):
         return BUFFER_FULL
-    gathered = get(s, S.gathered, get(t, T.lane_copy, lane))
+    copy = get(t, T.lane_copy, lane)
+    gathered = get(s, S.gathered, copy)
+    if gathered - get(s, S.finished, copy) >= UNIT_REGISTERS:
+        return OUTPUT_WAIT
     if get(s, S.lane_done, lane) - gathered >= OUTPUT_REGISTERS or get(s, S.lane_next, lane) - gathered >= RING:
         return OUTPUT_WAIT
     return READ
@@ -260,6 +264,8 @@ def vector(t, s, queue, copy, now, n_inputs):  # type: ignore[no-untyped-def]
     stream, j = get(t, T.copy_stream, copy), get(s, S.finished, copy)
     k, row = place_of(t, copy, copy - get(t, T.stream_copy_ptr, stream), j, n_inputs)
     put(s, S.finished, copy, j + 1)
+    for lane in entries(t, T.copy_lane_ptr, copy):
+        ask_lane(s, queue, lane, now)
     part_made(t, s, queue, stream, k * get(t, T.stream_rows, stream) + row, now, n_inputs)
 
 

@@ -12,6 +12,7 @@ from xbar.kernels.packed import Ints, Packed, get, inner, put, size
 
 OUTPUT_REGISTERS = 2  # vectors of a lane that may wait to be put together
 RING = 16  # vectors of a lane that may be begun and not yet put together
+UNIT_REGISTERS = OUTPUT_REGISTERS + N_UNITS  # vectors of a copy that may be in its digital units or wait for them
 
 
 # These are enumerations because numba compiles a function anew for every plain number that it is called with.

@@ -16,11 +16,12 @@ bus and a digital unit work in the order of request; work of no time takes none 
    written to the tile's buffer: the first free port, ceil(bits / word) words, a stage.
 3. A lane starts its next vector when its input register is free (the vector before it has begun), the units that its
    row needs are there, fewer than `stream_staging` complete rows before its own wait to be released, fewer than
-   OUTPUT_REGISTERS of its vectors are done and not put together, and fewer than RING begun and not put together. It
-   fetches: a stage that starts when the bus is free, and the first free port from then on. When it has the vector and
-   the reads of the one before are over, it begins: a read takes read_fs, is sampled when the converters have done the
-   sample before it, and the next read starts then; samples convert in convert_fs. The vector is done stage(convert_fs)
-   + add_fs after its last sample.
+   OUTPUT_REGISTERS of its vectors are done and not put together, fewer than RING begun and not put together, and
+   fewer than UNIT_REGISTERS of its copy's put together and not through the digital units. It fetches: a stage that
+   starts when the bus is free, and the first free port from then on. When it has the vector and the reads of the one
+   before are over, it begins: a read takes read_fs, is sampled when the converters have done the sample before it,
+   and the next read starts then; samples convert in convert_fs. The vector is done stage(convert_fs) + add_fs after
+   its last sample.
 4. Its sums take the bus, and each channel brings its part to a home. When all sums of a copy's vector are there, every
    home adds: a stage from the moment when the last lane was done, the way of the sums included. It passes the vector
    through activation, pooling and other digital units, each a stage. A copy ends its vectors in their order, each when
@@ -33,8 +34,8 @@ bus and a digital unit work in the order of request; work of no time takes none 
 How a lane spends its time: waiting for its input (INPUT_WAIT), for room (BUFFER_FULL) or for its sums (OUTPUT_WAIT),
 the first in this order that held when it last looked; for bus or port (BUS_WAIT); for its FETCH; with a READ; for
 converters (ADC). It works on two vectors at times: what the first one does counts. It is IDLE after its last vector. A
-lane looks when units arrive at its site, rows of its stream are released, its copy's sums are put together, or its
-input register gets free.
+lane looks when units arrive at its site, rows of its stream are released, its copy's sums are put together or through
+the digital units, or its input register gets free.
 
 Events at the same time are handled in the order of `Kind`, then of their index. That of a message, or of what it drops,
 is its letter: the one that was given back last, or a new one. A message gives its letter back at the end of its path,

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from xbar.kernels.chip_plain import Channel, Chip, Copy, Edge, Flow, Inbox, Lane, Link, Message, Site, Stream
-from xbar.kernels.cycle_state import OUTPUT_REGISTERS, RING, Kind, S, Traced
+from xbar.kernels.cycle_state import OUTPUT_REGISTERS, RING, UNIT_REGISTERS, Kind, S, Traced
 from xbar.kernels.cycle_tables import (
     ADC,
     ADD,
@@ -219,6 +219,8 @@ class Run:
             return INPUT_WAIT
         if copy.stream.full(row):
             return BUFFER_FULL
+        if copy.gathered - copy.made >= UNIT_REGISTERS:
+            return OUTPUT_WAIT
         if lane.done - copy.gathered >= OUTPUT_REGISTERS or lane.begun - copy.gathered >= RING:
             return OUTPUT_WAIT
         return READ
@@ -297,6 +299,7 @@ class Run:
 
     def vector_made(self, copy: Copy) -> None:
         copy.made += 1
+        self.ask_lanes(copy.lanes)
         self.part_made(copy.stream, copy.rows[copy.made - 1])
 
     # 5. Joins.
