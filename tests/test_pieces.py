@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,23 @@ def test_what_pieces_share_by_hand():
     assert placed.columns.tolist() == [[4, 2], [4, 2]]
     assert (placed.core_rows.tolist(), placed.tile_rows.tolist()) == ([5, 5], [5, 5])
     assert (placed.core_sums.tolist(), placed.homes, placed.moved_sums) == ([2, 1], {0: 2, 1: 1}, {})
+
+
+def test_tables_are_shared_and_so_cannot_be_changed():
+    table = hand_sized()
+    assert table is hand_sized()
+    with pytest.raises(ValueError, match="read-only"):
+        table.n_rows[0] = 7
+
+
+def test_only_the_last_few_placements_are_kept():
+    table = hand_sized()
+    placed = table.placed(1, 1, 0)
+    assert table.placed(1, 1, 0) is placed
+    for crossbars in range(2, 40):
+        table.placed(crossbars, 1, 0)
+    assert len(table._placements) < 10
+    assert table.placed(1, 1, 0) is not placed
 
 
 def test_a_tile_begins_where_the_layer_before_left_it():

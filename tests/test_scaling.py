@@ -14,7 +14,7 @@ from small import small_chip
 from xbar.errors import ConfigError
 from xbar.hardware import Chip, LedgerRow, list_chips, load_chip
 from xbar.parts.adc.survey import SurveyAdc
-from xbar.scaling import NODES, adc_scale, cmos_scale, scaled
+from xbar.scaling import NODES, adc_scale, cmos_scale, scaled, scaling_notes
 
 # Stillmaker and Baas 2017: area factors from the row's node to the column's, as printed
 AREA = """
@@ -166,7 +166,11 @@ def test_every_part_says_what_was_done_to_it(name: str):
     assert new.device.levels_rel().tolist() == chip.device.levels_rel().tolist()
     assert new.technology_m == 22e-9
     assert str(new).startswith(f"{name} at 22 nm: ")
-    assert new.pulse_time_s == chip.pulse_time_s
+    slower = max(1.0, cmos_scale(chip.technology_m, 22e-9).time_rel)  # of what takes the codes
+    assert chip.pulse_time_s <= new.pulse_time_s <= chip.pulse_time_s * slower * (1 + 1e-9)
+    assert new.scaled_from_m == chip.technology_m
+    assert "to 22 nm by Stillmaker and Baas 2017 (22 nm interpolated)" in scaling_notes(new)[0]
+    assert scaling_notes(chip) == scaling_notes(scaled(new, chip.technology_m)) == ()
     assert Chip.from_dict(new.to_dict()) == new
 
 

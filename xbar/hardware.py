@@ -93,6 +93,7 @@ class Chip(Settings):
     noise: a section as in hw_configs/noise, or the name or file of one; without it cells are ideal.
     cycle_s: digital stages of the pipeline take whole cycles of this length; None: as long as they need.
     idle_clock_rel: what the clocks of parts that do nothing draw, over their dynamic power at full activity; 0: gated.
+    scaled_from_m: the node of the figures that `xbar.scaled` brought to technology_m; None: they are of technology_m.
     """
 
     name: str = Field(min_length=1)
@@ -111,6 +112,7 @@ class Chip(Settings):
     noise: Annotated[NoiseModel | None, BeforeValidator(_named)] = None
     cycle_s: Second | None = None
     idle_clock_rel: float = Field(0.0, ge=0, le=1)
+    scaled_from_m: Metre | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Chip:

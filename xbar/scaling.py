@@ -16,7 +16,7 @@ from xbar.hardware import Chip, Parts
 from xbar.parts.adc.survey import LAW, node_factors
 from xbar.parts.base import Component
 from xbar.parts.scale import Scale
-from xbar.units import parse
+from xbar.units import parse, si
 
 _KEPT = "not scaled with the technology: cells do not follow CMOS"
 _OFF_CHIP = "not scaled with the technology: links off the chip do not follow CMOS logic"
@@ -82,6 +82,7 @@ def scaled(chip: Chip, technology_m: float | str) -> Chip:
     from_m = chip.technology_m
     if _nm(from_m) == _nm(to_m):
         return chip
+    own_m = chip.scaled_from_m or from_m
     cmos, adc = cmos_scale(from_m, to_m), adc_scale(from_m, to_m)
 
     def moved(parts: Parts) -> Parts:
@@ -92,6 +93,7 @@ def scaled(chip: Chip, technology_m: float | str) -> Chip:
         update={
             "name": f"{chip.name.removesuffix(_at(from_m))}{_at(to_m)}",
             "technology_m": to_m,
+            "scaled_from_m": None if _nm(own_m) == _nm(to_m) else own_m,
             "crossbar": chip.crossbar.changed(_KEPT),
             "device": chip.device.changed(_KEPT),
             "dac": chip.dac.scaled(cmos),
@@ -101,6 +103,17 @@ def scaled(chip: Chip, technology_m: float | str) -> Chip:
             "chip": top.model_copy(update={"parts": moved(top.parts)}),
         }
     )
+
+
+def scaling_notes(chip: Chip) -> tuple[str, ...]:
+    """What was done to bring a chip to its technology, in words."""
+    if chip.scaled_from_m is None:
+        return ()
+    ends = chip.scaled_from_m, chip.technology_m
+    adcs = () if chip.adc_bits is None else (f"ADCs are {adc_scale(*ends).note}",)
+    clock = "" if chip.cycle_s is None else f", and a clock's cycle stays {si(chip.cycle_s, 's')}"
+    kept = f"crossbars, cells and links off the chip are not scaled{clock}"
+    return (f"digital parts, memories, routers and DACs are {cmos_scale(*ends).note}", *adcs, kept)
 
 
 def _moved(part: Component, by: Scale) -> Component:

@@ -36,6 +36,7 @@ def test_the_demo_is_told_as_a_whole(xbar, tmp_path: Path) -> None:
     assert files["png"].stat().st_size > 50_000
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     assert sum(event["ph"] == "X" for event in events) == 500
+    assert "holds the first 500 of " in re.sub(r"\s+", " ", out)
 
 
 def test_a_networks_weights_are_written_and_scaled(xbar, tmp_path: Path) -> None:

@@ -62,12 +62,14 @@ def test_what_is_wrong_with_all_points_is_told_at_once() -> None:
 
 
 def test_points_of_another_precision_do_not_compete() -> None:
-    """Fewer bits take less of everything, and larger crossbars do; which bits are enough is not asked here."""
-    frame = estimate_grid(JOB, GRID, 1)
+    """Fewer bits take less of everything; which are enough is not asked here. Fewer ADCs take less area and more time,
+    idle tiles nothing of what is used."""
+    frame = estimate_grid(JOB, grid_of(["dac.bits=1,2", "adc.bits=6,8", "core.adcs=1,8", "chip.tiles=100,200"]), 1)
     front, same = estimate_front(frame)
-    assert same == ["precision.input_bits", "adc.bits"]
+    assert same == ["dac.bits", "adc.bits"]
     kept = frame[front]
     assert len(kept.groupby(same)) == 4
+    assert set(kept["core.adcs"]) == {"1", "8"}
     for _, group in frame.groupby(same):
         least = group.loc[group.energy_J.idxmin()]
         assert front[least.name]

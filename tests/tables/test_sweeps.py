@@ -83,7 +83,7 @@ def _estimates(n: int, problem: str = "") -> str:
         frame.loc[n - 1, "problem"] = problem
         frame.loc[n - 1, list(figures)] = np.nan
     console = Console(width=100, file=io.StringIO(), record=True)
-    print_estimates(frame, ["core.adcs", "adc.bits"], console)
+    print_estimates(frame, ["core.adcs", "adc.bits"], n < 10, console)
     return console.export_text()
 
 
@@ -91,8 +91,9 @@ def test_estimates_of_few_points_are_all_shown() -> None:
     text = _estimates(5, "chip.tiles: too few")
     assert text.count("*") == 4 + 1
     assert "problem 1: chip.tiles: too few" in text
-    assert "no other point of the same adc.bits has less energy, latency and used area at once" in text
+    assert "no other point of the same adc.bits is as good in energy, latency and used area" in text
     assert "accuracy is not looked at" in text
+    assert "--cycles" not in text
 
 
 def test_of_many_estimates_the_best_are_shown() -> None:
@@ -100,3 +101,4 @@ def test_of_many_estimates_the_best_are_shown() -> None:
     assert "60 points, 1 with a problem; 40 of 59 points on the Pareto front by energy x delay" in text
     assert "problem 1: chip.tiles: too few" in text
     assert text.count("*") == 40 + 1
+    assert "one layer after another" in text

@@ -23,6 +23,7 @@ from xbar.cli.options import (
     writable,
 )
 from xbar.errors import XbarError
+from xbar.units import si
 
 if TYPE_CHECKING:
     from xbar.sweep.estimate_job import EstimateJob
@@ -144,7 +145,12 @@ def estimate(
     if json_out is not None:
         json_out.write_text(json.dumps(estimated.to_dict(), indent=1) + "\n")
     if trace is not None and (found := estimated.report.cycles) is not None and found.trace is not None:
-        found.trace.first(kept).save(trace)
+        shown = found.trace.first(kept)
+        shown.save(trace)
+        if shown.n_lost:
+            until, n = si(float(shown.end_s.max()), "s"), f"{len(shown):,} of {len(shown) + shown.n_lost:,}"
+            told = f"--trace: {trace} holds the first {n} intervals, up to {until} of {si(found.run_s, 's')}"
+            out.print(f"{told}; --trace-limit keeps more", highlight=False)
     if plot is not None:
         from xbar.plots import save_estimate
 
@@ -161,7 +167,7 @@ def _estimate_all(
         frame = estimate_grid(job, grid, workers, on_point)
     if (frame.problem != "").all():
         raise XbarError(dict.fromkeys(frame.problem))
-    print_estimates(frame, list(grid[0]), out)
+    print_estimates(frame, list(grid[0]), job.with_cycles, out)
     if json_out is not None:
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")  # a point with a problem has null
         json_out.write_text(json.dumps(rows, indent=1) + "\n")

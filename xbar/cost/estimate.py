@@ -14,6 +14,7 @@ from xbar.hardware import Chip, LedgerRow
 from xbar.outline import Outline, outline
 from xbar.program import Program
 from xbar.result import Activity, LedgerEntry, Report
+from xbar.scaling import scaling_notes
 from xbar.timing import Cycles
 
 _ANALOG = {("crossbar", "array"), ("core", "dac"), ("core", "adc")}  # without a clock of their own
@@ -64,7 +65,7 @@ def estimate(program: Program | Outline, activity: Activity | None = None, cycle
         utilisation=by_layer,
         utilisation_total=total,
         uncosted=unpriced,
-        notes=(*assumed, *time_notes, *_leakage_notes(chip.name, rows), *map(str, unpriced)),
+        notes=(*assumed, *scaling_notes(chip), *time_notes, *_leakage_notes(chip.name, rows), *map(str, unpriced)),
         cycles=cycles,
     )
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 500  # points that a process does between two reports; fewer than that take less time than starting it
 _FIGURES = ("energy_J", "latency_s", "used_area_m2")  # of which less is better
-_NUMERIC = ("precision", "encoding", "device", "adc", "noise")  # sections of a chip that may change results
+_NUMERIC = ("precision", "encoding", "crossbar", "device", "dac", "adc", "noise")  # what may change a network's results
 Point = Mapping[str, str]
 
 
@@ -55,9 +55,9 @@ def estimate_grid(
 
 
 def estimate_front(frame: pd.DataFrame) -> tuple[pd.Series, list[str]]:
-    """Which points of a grid no other one of the same precision beats in energy, latency and used area at once.
+    """Which points of a grid no other one beats in energy, latency and used area (`pareto_front`).
 
-    And the varied settings, of those that may change what a network computes, that had to be the same.
+    Points compete where those varied settings are the same that may change what a network computes; the second value.
     """
     same = [name for name in frame.columns[: list(frame.columns).index("problem")] if name.split(".")[0] in _NUMERIC]
     return pareto_front(frame, _FIGURES, within=same), same

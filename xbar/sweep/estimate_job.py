@@ -21,11 +21,11 @@ from xbar.cost.programming import Programming, price, why_not
 from xbar.cost.tiles import TilePower, tile_power
 from xbar.errors import CapacityError, ModelError
 from xbar.frontends.torch_module import from_torch
-from xbar.hardware import Chip, crossbar_document, load_chip
+from xbar.hardware import Chip, crossbar_document
 from xbar.network import Network
 from xbar.outline import Outline
 from xbar.result import Report
-from xbar.scaling import adc_scale, cmos_scale, scaled
+from xbar.scaling import scaled
 from xbar.sweep.job import Stage, traced
 from xbar.timing import Cycles
 
@@ -136,7 +136,6 @@ def run_estimate(job: EstimateJob, stage: Stage = lambda name: None) -> Estimate
     chip = job.load_chip()
     stage("tracing the model")
     network, notes = network_of(job.model, job.digital)
-    notes += _scaling_notes(load_chip(job.chip, dict(job.settings)), chip)
     return estimate_network(
         network,
         chip,
@@ -217,16 +216,6 @@ def _built_in(model: str, digital: tuple[str, ...]) -> Network:
         torch.manual_seed(0)
         module = getattr(imagenet, model)()
     return from_torch(module, torch.zeros(2, *BUILT_IN[model]), digital=digital, name=model)
-
-
-def _scaling_notes(own: Chip, chip: Chip) -> tuple[str, ...]:
-    """What was done to bring a chip to another technology."""
-    if own.technology_m == chip.technology_m:
-        return ()
-    ends = own.technology_m, chip.technology_m
-    adcs = () if chip.adc_bits is None else (f"ADCs are {adc_scale(*ends).note}",)
-    kept = "crossbars, cells and links off the chip are not scaled"
-    return (f"digital parts, memories, routers and DACs are {cmos_scale(*ends).note}", *adcs, kept)
 
 
 def _empty_notes(network: Network) -> tuple[str, ...]:

@@ -16,18 +16,18 @@ def pareto_front(
 ) -> pd.Series:
     """Which rows no other row beats: none is as good in every figure and better in one.
 
-    smaller, larger: figures of which less, and more, is better. Of rows that are alike the first is on the front; rows
-    that lack a figure are not. within: columns; rows compete with those of the same values only.
+    smaller, larger: figures of which less, and more, is better. Rows that lack a figure are not on the front. within:
+    columns; rows compete with those of the same values only.
     """
     import pandas as pd
 
     if within and len(frame):
-        return pd.concat([pareto_front(group, smaller, larger) for _, group in frame.groupby(list(within))])[
-            frame.index
-        ]
+        groups = frame.groupby(list(within), dropna=False)
+        return pd.concat([pareto_front(group, smaller, larger) for _, group in groups])[frame.index]
     values = np.column_stack([frame[name] for name in smaller] + [-frame[name] for name in larger]).astype(float)
     front: list[int] = []
     for i in np.lexsort(values.T[::-1]).tolist():  # whoever beats a row comes before it
-        if not np.isnan(values[i]).any() and not (values[front] <= values[i]).all(axis=1).any():
+        alike_or_better = values[front][(values[front] <= values[i]).all(axis=1)]
+        if not np.isnan(values[i]).any() and (alike_or_better == values[i]).all():
             front.append(i)
     return pd.Series(np.isin(np.arange(len(frame)), front), index=frame.index)

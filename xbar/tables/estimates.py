@@ -53,7 +53,7 @@ def _headline(estimate: Estimate) -> RenderableType:
     grid.add_column()
     chips = "one chip" if sketch.n_chips == 1 else f"{sketch.n_chips} chips"
     period = "" if cycles is None else f", one every {si(cycles.period_s, 's')}"
-    first = "of the crossbars alone" if cycles is None else "of the first inference"
+    first = "of the crossbars alone, one layer after another" if cycles is None else "of the first inference"
     ratios = (("tops", "TOPS"), ("tops_per_W", "TOPS/W"), ("tops_per_used_mm2", "TOPS/mm² used"))
     rows = [
         (

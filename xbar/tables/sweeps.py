@@ -32,6 +32,10 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
 }
 _UNLIMITED = 10_000  # characters, wider than any table
 _MANY = 40  # rows
+_NO_CYCLES = (
+    "latencies are those of the crossbars, one layer after another; buffers, buses and links take no time and have no "
+    "limits: --cycles simulates them"
+)
 _FEWEST = 4  # columns of figures that are shown however narrow the console is
 
 
@@ -52,8 +56,10 @@ def print_sweep(frame: pd.DataFrame, varied: Sequence[str], smaller: str, consol
         console.print(f"* nothing has both higher accuracy and lower {smaller}", highlight=False)
 
 
-def print_estimates(frame: pd.DataFrame, varied: Sequence[str], console: Console) -> None:
+def print_estimates(frame: pd.DataFrame, varied: Sequence[str], with_cycles: bool, console: Console) -> None:
     """One row per point of `xbar.sweep.estimate_grid`; of many the Pareto front alone, least energy x delay first.
+
+    with_cycles: whether the cycle model found their times.
 
     At least one point must be without a problem.
     """
@@ -69,8 +75,9 @@ def print_estimates(frame: pd.DataFrame, varied: Sequence[str], console: Console
         note = f"{len(frame):,} points, {(frame.problem != '').sum():,} with a problem; {kept} by energy x delay"
     print_points(shown, varied, [name for name in _COLUMNS if name in frame], list(front[shown.index]), console)
     alike = f" of the same {', '.join(same)}" if same else ""
-    text = f"* no other point{alike} has less energy, latency and used area at once"
-    for line in (note, text, "accuracy is not looked at: xbar sweep simulates it"):
+    text = f"* no other point{alike} is as good in energy, latency and used area, and better in one"
+    times = "" if with_cycles else _NO_CYCLES
+    for line in (note, text, "accuracy is not looked at: xbar sweep simulates it", times):
         if line:
             console.print(line, highlight=False)
 
