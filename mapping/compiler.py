@@ -74,11 +74,11 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     layers, n_cores = _placed(chip, plans, drafts, replicas)
     n_tiles_used = -(-n_cores // chip.tile.cores)
     used_chips = -(-n_tiles_used // chip.chip.tiles)
-    ops = host_ops(qnet.network, qnet.precision.input_bits)
+    ops = host_ops(qnet.network)
     program = Program(qnet.network, layers, chip, n_tiles_used, ops, used_chips)
     hops, outside = link_bits(outline(program))
     layers = tuple(replace(layer, link_bits_per_input=n) for layer, n in zip(layers, hops, strict=True))
-    return replace(program, layers=layers, host_ops={**ops, "offchip_bits": ops["offchip_bits"] + outside})
+    return replace(program, layers=layers, host_ops={**ops, "offchip_bits": outside})
 
 
 def _plan(q: QuantizedLayer, chip: Chip) -> _Plan:
@@ -177,8 +177,8 @@ def adc_setting(chip: Chip) -> AdcSetting:
     return AdcSetting(chip.adc.mode, bits, None, max(bits) if chip.encoding.kind == "offset" else None)
 
 
-def host_ops(network: Network, input_bits: int) -> dict[str, int]:
-    """Operations outside the crossbars for one network input; inputs and outputs cross the chip's edge as codes."""
+def host_ops(network: Network) -> dict[str, int]:
+    """Operations outside the crossbars for one network input."""
     ops = {"activation": 0, "pooling": 0, "other": 0}
     for node in network.digital:
         ops[node.kind] += node.ops_per_input
@@ -186,17 +186,4 @@ def host_ops(network: Network, input_bits: int) -> dict[str, int]:
         "activation_ops": ops["activation"],
         "pooling_ops": ops["pooling"],
         "digital_ops": ops["other"],
-        "offchip_bits": edge_elements(network) * input_bits,
     }
-
-
-def edge_elements(network: Network) -> int:
-    """Numbers that enter and leave the graph for one network input, from the shapes that the export recorded."""
-    signature = network.exported.graph_signature
-    names = {*signature.user_inputs, *signature.user_outputs}
-    total = 0
-    for node in network.exported.graph.nodes:
-        if node.name in names and hasattr(node.meta.get("val"), "shape"):
-            shape = [int(n) for n in node.meta["val"].shape[1:]]
-            total += int(np.prod(shape))
-    return total

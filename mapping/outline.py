@@ -57,14 +57,14 @@ def outline(
         placed.append(replace(layer, first_core=next_core, n_replicas=n_replicas))
         next_core += n_replicas * layer.cores
     used = -(-next_core // (chip.tile.cores * chip.chip.tiles))
-    ops = host_ops(network, chip.precision.input_bits)
+    ops = host_ops(network)
     whole = Outline(network.name, network.flow, tuple(placed), chip, used, ops)
     hops, outside = link_bits(whole)
     layers = [
         replace(layer, per_vector=_events(layer, chip), link_bits_per_input=n)
         for layer, n in zip(placed, hops, strict=True)
     ]
-    return replace(whole, layers=tuple(layers), host_ops={**ops, "offchip_bits": ops["offchip_bits"] + outside})
+    return replace(whole, layers=tuple(layers), host_ops={**ops, "offchip_bits": outside})
 
 
 def _layer(layer: MatrixLayer, stream: Stream, chip: Chip, signed: bool) -> LayerOutline:

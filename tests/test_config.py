@@ -49,6 +49,13 @@ def test_reads_plain_exponents_as_numbers_and_keeps_lines(tmp_path: Path) -> Non
     assert value.several[0].energy_J == 2e-12
 
 
+@pytest.mark.parametrize("text", ["1e-3 mJ", "1e-6", "1e-6 J", "1.0E-6J"])
+def test_a_number_with_an_exponent_may_have_a_unit(tmp_path: Path, text: str) -> None:
+    path = _write(tmp_path, f"inner:\n  energy_J: {text}\n  n_rows: 3\n")
+    assert validate(Outer, load_yaml(path)).inner.energy_J == pytest.approx(1e-6, rel=1e-12)
+    assert validate(Outer, load_yaml(path), {"inner.energy_J": text}).inner.energy_J == pytest.approx(1e-6, rel=1e-12)
+
+
 def test_lists_every_problem_with_its_line(tmp_path: Path) -> None:
     path = _write(tmp_path, "inner:\n  enrgy_J: 1 pJ\n  n_rows: 0\nnamed:\n  a:\n    energy_J: 1 pW\n    flag: maybe\n")
     assert sorted(_problems(path)) == [

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from flow_networks import SHAPES, flow_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import CHIP, random_weights, small_chip, small_network
+from torch import nn
 
 import mapping
+import xbar
 from xbar.hardware import Chip
 from xbar.outline import Outline, outline
 from xbar.parts.wiring import TreeWiring
@@ -60,18 +63,18 @@ def test_link_bits_of_a_residual_network_by_hand():
 
     fc1: 32 bits 0 -> 1. fc2: 16 bits 0 -> 2 -> 3, two links and three, and 16 bits 1 -> 2 -> 3, one and three; it pays
     for the join too, 16 bits 0 -> 2 and 16 bits 1 -> 3, two links each. fc3: 16 bits 2 -> 4, two links, 16 bits 3 -> 4,
-    one; and 12 bits 4 -> 0, two.
+    one; and 12 bits 4 -> 0, two. 32 bits enter the chip, 12 leave it.
     """
-    assert link_bits(residual()) == ((32, 16 * (5 + 4) + 16 * (2 + 2), 16 * (2 + 1) + 12 * 2), 0)
+    assert link_bits(residual()) == ((32, 16 * (5 + 4) + 16 * (2 + 2), 16 * (2 + 1) + 12 * 2), 32 + 12)
 
 
 def test_other_wirings_cross_other_links():
     """As above. A bus is one link whoever sends to whom; all tiles at one router cross none."""
     network = flow_network("vectors")
     bus = mapping.outline(network, one_crossbar_tiles(9, {"kind": "bus"}))
-    assert link_bits(bus) == ((32, 16 * 4 + 16 * 2, 16 * 2 + 12), 0)
+    assert link_bits(bus) == ((32, 16 * 4 + 16 * 2, 16 * 2 + 12), 32 + 12)
     shared = one_crossbar_tiles(9, {"kind": "mesh", "ports": 20, "concentration": 9})
-    assert link_bits(mapping.outline(network, shared)) == ((0, 0, 0), 0)
+    assert link_bits(mapping.outline(network, shared)) == ((0, 0, 0), 32 + 12)
 
 
 def test_copies_get_all_vectors_and_send_their_own_results():
@@ -85,7 +88,7 @@ def test_copies_get_all_vectors_and_send_their_own_results():
     assert program.layers[0].n_replicas == 2
     made = outline(program)
     assert program.layers[0].link_bits_per_input == 2 * 36 * 4 + 2 * 24 + 2 * 4
-    assert link_bits(made) == ((program.layers[0].link_bits_per_input,), 0)
+    assert link_bits(made) == ((program.layers[0].link_bits_per_input,), 2 * 36 + 2 * 8)
     assert sorted(connections(made, 0)) == [(OUTSIDE, 0), (0, 1), (1, 0), (1, 2), (2, 3), (3, 2)]
 
 
@@ -93,8 +96,23 @@ def test_between_chips_both_ends_count():
     """10 -> 6 -> 3, four crossbars in tile 0, one in tile 1, a tile to a chip: 6 x 4 bits leave one, enter another."""
     program = mapping.compile(small_network(random_weights([(6, 10), (3, 6)])), small_chip(chip__tiles=1), n_chips=2)
     assert program.n_chips == 2
-    assert link_bits(outline(program)) == ((0, 0), 2 * 24)
+    assert link_bits(outline(program)) == ((0, 0), (10 + 3) * 4 + 2 * 24)
     assert program.host_ops["offchip_bits"] == (10 + 3) * 4 + 2 * 24
+
+
+def test_inputs_that_two_layers_need_enter_the_chip_twice():
+    """8 numbers of 4 bits to each of two layers; their sum of 8 leaves."""
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.a(x) + self.b(x)
+
+    made = mapping.outline(xbar.from_torch(Twice().eval(), torch.rand(2, 8)), small_chip(chip__tiles=9))
+    assert made.host_ops["offchip_bits"] == (2 * 8 + 8) * 4
 
 
 def test_links_of_two_chips_by_hand():

@@ -16,7 +16,7 @@ Event = Literal[
     "buffer_write_bits",
     "bus_bits",  # between a tile's buffer and its cores
     "link_bits",  # bits times links crossed between tiles
-    "offchip_bits",  # network inputs and outputs
+    "offchip_bits",  # over the edges of chips: inputs, as often as they are sent, outputs, and what goes between chips
     "activation_ops",
     "pooling_ops",
     "digital_ops",  # every other elementary operation of the digital host

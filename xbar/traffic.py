@@ -187,7 +187,7 @@ def _overlaps(bits: int, sources: Mapping[int, int], targets: Mapping[int, int])
 
 
 def link_bits(outline: Outline) -> tuple[tuple[int, ...], int]:
-    """Per network input: bits x hops between tiles by layer, and bits over the links between chips (both ends count).
+    """Per network input: bits x hops between tiles by layer, and bits over the edges of chips (of two, between chips).
 
     A layer pays for what it and the joins at it receive, for its partial sums, and for results that leave.
     """
@@ -195,11 +195,7 @@ def link_bits(outline: Outline) -> tuple[tuple[int, ...], int]:
     hops, outside = [0] * len(outline.layers), 0
     layer_of = {i: s.layer for i, s in enumerate(flow.streams) if s.layer is not None}
 
-    @cache
-    def crossed(source: int, target: int) -> tuple[int, int]:
-        """Links inside and between chips; the way in from outside and out of it is paid for elsewhere."""
-        inner, outer = links.hops(source, target)
-        return inner, 0 if OUTSIDE in (source, target) else outer
+    crossed = cache(links.hops)
 
     @cache
     def handed_on(targets: tuple[int, ...]) -> tuple[int, int]:

@@ -132,6 +132,7 @@ def test_every_bit_arrives_and_crosses_the_links_that_it_is_counted_for(outline,
     assert result.bits_sent == result.bits_arrived == n * sent
     inside = sum(link.bits for link in result.links if link.ends is not None)
     assert inside == n * sum(layer.link_bits_per_input for layer in outline.layers)
+    assert sum(link.bits for link in result.links) - inside == n * outline.host_ops["offchip_bits"]
 
 
 @settings(max_examples=60, deadline=None)
