@@ -16,7 +16,7 @@ from mapping.partition import Piece, partition, row_edges
 from mapping.place import cores_needed, place
 from mapping.replicate import copies, core_budget
 from mapping.unroll import unroll
-from xbar.errors import CapacityError
+from xbar.errors import CapacityError, DataError
 from xbar.hardware import Chip
 from xbar.network import Network, QuantizedLayer, QuantizedNetwork
 from xbar.outline import layer_outline, outline
@@ -56,8 +56,10 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     The full scale of an ADC in `range` mode is filled in for `worst_case` (from the actual cells: the largest column
     sum of a slice with every input at its top digit); the other methods wait for `xbar.sim.calibrate_adc`.
 
-    Errors: CapacityError with every violation (precision, encoding, layout, tiles, budgets).
+    Errors: DataError for n_chips < 1, CapacityError with every violation (precision, encoding, layout, tiles, budgets).
     """
+    if n_chips < 1:
+        raise DataError(f"n_chips: must be 1 or more, got {n_chips}")
     problems = precision_problems(qnet, chip)
     plans = [_plan(q, chip) for q in qnet.layers]
     tile_area_m2 = chip.total("tile").area_m2

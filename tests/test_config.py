@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from close import approx
 from pydantic import Field
 
 from xbar.config import from_data, load_yaml, validate
@@ -52,8 +53,8 @@ def test_reads_plain_exponents_as_numbers_and_keeps_lines(tmp_path: Path) -> Non
 @pytest.mark.parametrize("text", ["1e-3 mJ", "1e-6", "1e-6 J", "1.0E-6J"])
 def test_a_number_with_an_exponent_may_have_a_unit(tmp_path: Path, text: str) -> None:
     path = _write(tmp_path, f"inner:\n  energy_J: {text}\n  n_rows: 3\n")
-    assert validate(Outer, load_yaml(path)).inner.energy_J == pytest.approx(1e-6, rel=1e-12)
-    assert validate(Outer, load_yaml(path), {"inner.energy_J": text}).inner.energy_J == pytest.approx(1e-6, rel=1e-12)
+    assert validate(Outer, load_yaml(path)).inner.energy_J == approx(1e-6, rel=1e-12)
+    assert validate(Outer, load_yaml(path), {"inner.energy_J": text}).inner.energy_J == approx(1e-6, rel=1e-12)
 
 
 def test_lists_every_problem_with_its_line(tmp_path: Path) -> None:

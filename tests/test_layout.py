@@ -109,9 +109,6 @@ def test_import_is_light() -> None:
     assert done.returncode == 0, done.stderr
 
 
-OWN_TOLERANCE = {"cost/test_conservation.py", "cost/test_littles_law.py"}  # to be written with tests/close.py
-
-
 def _forgiving(file: Path) -> list[int]:
     """Lines of calls of pytest.approx that leave its absolute tolerance of 1e-12 as it is."""
     calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
@@ -126,7 +123,7 @@ def test_nothing_is_close_by_an_absolute_tolerance_that_nobody_wrote() -> None:
     """A picojoule is 1e-12 J: `approx` of tests/close.py has none, `pytest.approx(..., abs=...)` says which."""
     tests = ROOT / "tests"
     named = {str(file.relative_to(tests)): _forgiving(file) for file in sorted(tests.rglob("*.py"))}
-    assert not {name: lines for name, lines in named.items() if lines and name not in OWN_TOLERANCE}
+    assert not {name: lines for name, lines in named.items() if lines}
     imported = [
         name
         for name in named

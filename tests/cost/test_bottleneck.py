@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from close import approx
 
 import mapping
 import xbar
@@ -37,10 +38,10 @@ def test_who_waits_for_a_digital_unit_is_not_let_through(part: str) -> None:
     short, long = cycles(slow, 4), cycles(slow, 40)
     busiest = long.uses[0]
     assert busiest.name.startswith({"sigmoid": "activation units", "max pool": "pooling units"}[part])
-    assert measured_s(long) == pytest.approx(busiest.busy_s, rel=0.02)
-    assert long.period_s == pytest.approx(busiest.busy_s, rel=1e-9)
-    assert short.period_s == pytest.approx(long.period_s, rel=0.02)
-    assert long.latency_s == pytest.approx(short.latency_s, rel=0.02)
+    assert measured_s(long) == approx(busiest.busy_s, rel=0.02)
+    assert long.period_s == approx(busiest.busy_s, rel=1e-9)
+    assert short.period_s == approx(long.period_s, rel=0.02)
+    assert long.latency_s == approx(short.latency_s, rel=0.02)
     stalled = sum(spent.seconds["output busy"] for spent in long.layers)
     assert stalled > 0.5 * long.run_s
 
@@ -50,7 +51,7 @@ def test_only_the_unit_that_is_named_is_taken_away() -> None:
     slow = {"tile.parts.sigmoid.rate_Hz": "1 MHz", "tile.parts.max pool.rate_Hz": "0.9 MHz"}
     result, free = cycles(demo(**slow), 4), cycles(demo(**{**slow, "tile.parts.max pool.rate_Hz": "1 THz"}), 4)
     assert result.bottleneck.startswith("pooling units of tile 0")
-    assert gain(result) == pytest.approx(result.period_s / free.period_s, rel=0.02)
+    assert gain(result) == approx(result.period_s / free.period_s, rel=0.02)
 
 
 def test_a_bus_between_tiles_is_not_that_of_a_tile() -> None:
@@ -84,14 +85,14 @@ def test_what_takes_the_codes_of_a_core_limits_its_reads(part: str, per_second: 
     sketch = demo()
     codes = int(sketch.layers[0].placed().columns.sum()) + 1
     least_s = sketch.layers[0].vectors_per_input * sketch.layers[0].n_pulses * codes / rate
-    assert result.period_s == pytest.approx(least_s, rel=0.05)
+    assert result.period_s == approx(least_s, rel=0.05)
     assert result.bottleneck.startswith("crossbars of conv1")
 
 
 def test_what_drives_the_word_lines_limits_the_reads() -> None:
     slow, sketch = demo(**{"core.parts.input register.rate_Hz": "1 MHz"}), demo()
     lines = max(int(layer.placed().word_lines.max()) * layer.vectors_per_input for layer in sketch.layers)
-    assert cycles(slow, 4).period_s == pytest.approx(8 * lines / 1e6, rel=0.05)
+    assert cycles(slow, 4).period_s == approx(8 * lines / 1e6, rel=0.05)
 
 
 def test_a_run_that_would_take_hours_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-import pytest
+from close import approx
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from timed_chips import outlines
@@ -148,7 +148,7 @@ def test_the_bits_of_bus_and_buffer_are_those_of_the_bill(outline, n):
     read = n * vectors @ [layer.per_vector.buffer_read_bits for layer in outline.layers]
     rate = chip.events_per_s("bus_bits")
     if rate is not None:
-        assert state[S.bus_busy].sum() * 1e-15 * rate == pytest.approx(bus, rel=1e-6)
+        assert state[S.bus_busy].sum() * 1e-15 * rate == approx(bus, rel=1e-6)
     into = sum(
         edge.n_units * flow.bits * len(takers(outline, stream) if stream.kind == "layer" else flow.targets)
         for stream in outline.flow.streams
@@ -167,8 +167,8 @@ def test_time_and_energy_close(outline, n):
     result = cycles(outline, n)
     for spent in (*result.layers, *result.tiles):
         assert min(spent.seconds.values()) >= 0
-        assert sum(spent.seconds.values()) == pytest.approx(result.run_s, rel=1e-9)
-        assert spent.busy_s + spent.stalled_s + spent.seconds["idle"] == pytest.approx(result.run_s, rel=1e-9)
+        assert sum(spent.seconds.values()) == approx(result.run_s, rel=1e-9)
+        assert spent.busy_s + spent.stalled_s + spent.seconds["idle"] == approx(result.run_s, rel=1e-9)
     cores = {spent.name: spent.n_cores for spent in result.layers}
     assert cores == {layer.name: layer.cores * layer.n_replicas for layer in outline.layers}
     assert sum(cores.values()) == sum(spent.n_cores for spent in result.tiles)
@@ -182,11 +182,11 @@ def test_time_and_energy_close(outline, n):
     for report in (with_cycles, without):
         for key in ("part", "layer", "level"):
             sums = report.by(key).values()
-            assert sum(s.energy_J for s in sums) == pytest.approx(report.energy_J)
-            assert sum(s.area_m2 for s in sums) == pytest.approx(report.area_m2)
+            assert sum(s.energy_J for s in sums) == approx(report.energy_J)
+            assert sum(s.area_m2 for s in sums) == approx(report.area_m2)
     assert [e.dynamic_J for e in with_cycles.ledger] == [e.dynamic_J for e in without.ledger]
     leaks_W = outline.chip.total().leakage_W * outline.n_chips
-    assert sum(e.leakage_J for e in with_cycles.ledger) == pytest.approx(leaks_W * result.period_s)
+    assert sum(e.leakage_J for e in with_cycles.ledger) == approx(leaks_W * result.period_s)
     assert with_cycles.latency_s == result.latency_s
 
 

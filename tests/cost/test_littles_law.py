@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from close import approx
 from flow_networks import flow_network
 from timed_chips import CYCLE_S, part, timed_chip
 
@@ -52,6 +53,6 @@ def test_occupancy_is_throughput_times_latency(name, rows_in, messages_out, capa
     occupied_s = sum(np.clip(leaves, low, high) - np.clip(enters, low, high))
     throughput_per_s = (LAST - FIRST) / (high - low)
     latency_s = np.mean(leaves[FIRST + 1 : LAST + 1] - enters[FIRST + 1 : LAST + 1])
-    assert occupied_s / (high - low) == pytest.approx(throughput_per_s * latency_s, rel=0.02)
-    assert throughput_per_s == pytest.approx(result.throughput_per_s, rel=0.05)
+    assert occupied_s / (high - low) == approx(throughput_per_s * latency_s, rel=0.02)
+    assert throughput_per_s == approx(result.throughput_per_s, rel=0.05)
     assert occupied_s / (high - low) >= 1

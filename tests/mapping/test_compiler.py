@@ -13,7 +13,7 @@ from small import random_weights, small_chip, small_network
 
 import mapping
 import xbar
-from xbar.errors import CapacityError
+from xbar.errors import CapacityError, DataError
 from xbar.network import QuantizedNetwork
 from xbar.outline import outline, pulse_time_s
 from xbar.program import Program, crossbars_by_rows
@@ -79,6 +79,12 @@ def test_replicas_stay_within_the_tile_budget_and_shorten_the_bottleneck(budget,
     assert program.n_tiles_used <= budget
     assert used_tiles(program) == set(range(program.n_tiles_used))
     assert [layer.n_replicas for layer in program.layers] == copies
+
+
+@pytest.mark.parametrize("n_chips", [0, -1])
+def test_there_is_a_chip(n_chips):
+    with pytest.raises(DataError, match=f"n_chips: must be 1 or more, got {n_chips}"):
+        mapping.compile(small_network(random_weights([(3, 6)])), small_chip(), n_chips=n_chips)
 
 
 def test_area_budget_counts_whole_tiles():

@@ -63,8 +63,7 @@ def fs(seconds: float) -> int:
 
 
 def stations(outline: Outline) -> Stations:
-    """The stations of a network on a chip. Raises CapacityError where a buffer cannot hold a window, ConfigError for a
-    link that carries nothing."""
+    """The stations of a network on a chip. Raises CapacityError where a buffer cannot hold a window."""
     return _Builder(outline).build()
 
 
