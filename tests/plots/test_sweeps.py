@@ -156,5 +156,8 @@ def test_estimates_are_drawn_with_their_front(tmp_path: Path) -> None:
     assert_allclose(others.get_offsets(), [[2e-6, 3e-3]])
     assert_allclose(front.get_offsets(), [[1e-6, 2e-3], [2e-6, 1e-3]])
     assert_allclose(front.get_array(), [1, 2])
-    plots.save_estimates(frame, tmp_path / "points.png")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "linear")
+    wide = frame.assign(energy_J=[1e-6, 2e-5, 2e-5, np.nan])
+    assert plots.estimates(wide, Figure().add_subplot()).get_xscale() == "log"
+    plots.save_estimates(frame, "three chips", tmp_path / "points.png")
     assert (tmp_path / "points.png").stat().st_size > 20_000

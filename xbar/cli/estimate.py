@@ -174,7 +174,7 @@ def _estimate_all(
     if plot is not None:
         from xbar.plots import save_estimates
 
-        save_estimates(frame, plot)
+        save_estimates(frame, f"{job.model} on {job.chip}, {len(frame):,} points", plot)
 
 
 def _vain_with_vary(trace: Path | None, turns: int | None) -> Iterator[str]:

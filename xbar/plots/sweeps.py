@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
@@ -156,21 +156,23 @@ def pareto(frame: pd.DataFrame, smaller: str, ax: Axes, larger: str = "accuracy"
     return ax
 
 
-def save_estimates(frame: pd.DataFrame, file: Path) -> None:
+def save_estimates(frame: pd.DataFrame, title: str, file: Path) -> None:
     """Energy, latency and used area (the colour) of many design points, and the front that none of them beats."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(8, 5.5), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
     estimates(frame, figure.subplots())
     save(figure, file)
 
 
 def estimates(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """The points of `xbar.sweep.estimate_grid`, both axes logarithmic; those of the Pareto front have an edge."""
+    """The points of `xbar.sweep.estimate_grid`; those of the Pareto front have an edge. Wide ranges are logarithmic."""
     from xbar.sweep.estimate_grid import estimate_front
 
     done = frame[frame.problem == ""]
     front, same = estimate_front(done)
     area_mm2 = 1e6 * done.used_area_m2
-    colors = Normalize(area_mm2.min(), area_mm2.max())
+    scale = {name: _is_wide(done[name]) for name in ("energy_J", "latency_s", "used_area_m2")}
+    colors = (LogNorm if scale["used_area_m2"] else Normalize)(area_mm2.min(), area_mm2.max())
     alike = f", each for the same {', '.join(same)}" if same else ""
     for rows, edge, label in ((~front, "none", "all points"), (front, "black", f"Pareto front{alike}")):
         x, y, area = done.energy_J[rows], done.latency_s[rows], area_mm2[rows]
@@ -178,15 +180,24 @@ def estimates(frame: pd.DataFrame, ax: Axes) -> Axes:
     figure = ax.get_figure()
     assert figure is not None
     figure.colorbar(dots, ax=ax, label="used area (mm²)")
-    ax.set(xscale="log", yscale="log", xlabel="energy per inference", ylabel="latency")
-    for axis, unit in ((ax.xaxis, "J"), (ax.yaxis, "s")):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(EngFormatter(unit))
-        axis.set_minor_locator(NullLocator())
+    ax.set(xlabel="energy per inference", ylabel="latency")
+    if scale["energy_J"]:
+        ax.set_xscale("log")
+    if scale["latency_s"]:
+        ax.set_yscale("log")
+    for axis, name in ((ax.xaxis, "energy_J"), (ax.yaxis, "latency_s")):
+        if scale[name]:
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(EngFormatter(name[-1]))
     ax.grid(color="0.92")
     ax.set_axisbelow(True)
     ax.legend(fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
     return ax
+
+
+def _is_wide(values: pd.Series) -> bool:
+    return bool(values.max() > 10 * values.min())
 
 
 def save_sweep(frame: pd.DataFrame, smaller: str, file: Path) -> None:
