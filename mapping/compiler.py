@@ -78,9 +78,9 @@ def compile(  # noqa: A001  (the word of the design; reads mapping.compile)
     used_chips = -(-n_tiles_used // chip.chip.tiles)
     ops = host_ops(qnet.network)
     program = Program(qnet.network, layers, chip, n_tiles_used, ops, used_chips)
-    hops, outside = link_bits(outline(program))
+    hops, edges = link_bits(outline(program))
     layers = tuple(replace(layer, link_bits_per_input=n) for layer, n in zip(layers, hops, strict=True))
-    return replace(program, layers=layers, host_ops={**ops, "offchip_bits": outside})
+    return replace(program, layers=layers, host_ops={**ops, "offchip_bits": sum(edges)})
 
 
 def _plan(q: QuantizedLayer, chip: Chip) -> _Plan:

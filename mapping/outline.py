@@ -59,12 +59,12 @@ def outline(
     used = -(-next_core // (chip.tile.cores * chip.chip.tiles))
     ops = host_ops(network)
     whole = Outline(network.name, network.flow, tuple(placed), chip, used, ops)
-    hops, outside = link_bits(whole)
+    hops, edges = link_bits(whole)
     layers = [
         replace(layer, per_vector=_events(layer, chip), link_bits_per_input=n)
         for layer, n in zip(placed, hops, strict=True)
     ]
-    return replace(whole, layers=tuple(layers), host_ops={**ops, "offchip_bits": outside})
+    return replace(whole, layers=tuple(layers), host_ops={**ops, "offchip_bits": sum(edges)})
 
 
 def _layer(layer: MatrixLayer, stream: Stream, chip: Chip, signed: bool) -> LayerOutline:

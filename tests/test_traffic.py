@@ -65,16 +65,16 @@ def test_link_bits_of_a_residual_network_by_hand():
     for the join too, 16 bits 0 -> 2 and 16 bits 1 -> 3, two links each. fc3: 16 bits 2 -> 4, two links, 16 bits 3 -> 4,
     one; and 12 bits 4 -> 0, two. 32 bits enter the chip, 12 leave it.
     """
-    assert link_bits(residual()) == ((32, 16 * (5 + 4) + 16 * (2 + 2), 16 * (2 + 1) + 12 * 2), 32 + 12)
+    assert link_bits(residual()) == ((32, 16 * (5 + 4) + 16 * (2 + 2), 16 * (2 + 1) + 12 * 2), (32 + 12,))
 
 
 def test_other_wirings_cross_other_links():
     """As above. A bus is one link whoever sends to whom; all tiles at one router cross none."""
     network = flow_network("vectors")
     bus = mapping.outline(network, one_crossbar_tiles(9, {"kind": "bus"}))
-    assert link_bits(bus) == ((32, 16 * 4 + 16 * 2, 16 * 2 + 12), 32 + 12)
+    assert link_bits(bus) == ((32, 16 * 4 + 16 * 2, 16 * 2 + 12), (32 + 12,))
     shared = one_crossbar_tiles(9, {"kind": "mesh", "ports": 20, "concentration": 9})
-    assert link_bits(mapping.outline(network, shared)) == ((0, 0, 0), 32 + 12)
+    assert link_bits(mapping.outline(network, shared)) == ((0, 0, 0), (32 + 12,))
 
 
 def test_copies_get_all_vectors_and_send_their_own_results():
@@ -88,7 +88,7 @@ def test_copies_get_all_vectors_and_send_their_own_results():
     assert program.layers[0].n_replicas == 2
     made = outline(program)
     assert program.layers[0].link_bits_per_input == 2 * 36 * 4 + 2 * 24 + 2 * 4
-    assert link_bits(made) == ((program.layers[0].link_bits_per_input,), 2 * 36 + 2 * 8)
+    assert link_bits(made) == ((program.layers[0].link_bits_per_input,), (2 * 36 + 2 * 8,))
     assert sorted(connections(made, 0)) == [(OUTSIDE, 0), (0, 1), (1, 0), (1, 2), (2, 3), (3, 2)]
 
 
@@ -96,7 +96,7 @@ def test_between_chips_both_ends_count():
     """10 -> 6 -> 3, four crossbars in tile 0, one in tile 1, a tile to a chip: 6 x 4 bits leave one, enter another."""
     program = mapping.compile(small_network(random_weights([(6, 10), (3, 6)])), small_chip(chip__tiles=1), n_chips=2)
     assert program.n_chips == 2
-    assert link_bits(outline(program)) == ((0, 0), (10 + 3) * 4 + 2 * 24)
+    assert link_bits(outline(program)) == ((0, 0), (10 * 4 + 24, 24 + 3 * 4))
     assert program.host_ops["offchip_bits"] == (10 + 3) * 4 + 2 * 24
 
 

@@ -186,30 +186,34 @@ def _overlaps(bits: int, sources: Mapping[int, int], targets: Mapping[int, int])
     return (*flows, *(Flow(next(iter(sources)), (target,), 0) for target in sorted(empty)))
 
 
-def link_bits(outline: Outline) -> tuple[tuple[int, ...], int]:
-    """Per network input: bits x hops between tiles by layer, and bits over the edges of chips (of two, between chips).
+def link_bits(outline: Outline) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Per network input: bits x hops between tiles by layer, and bits over the edge of each chip, in and out.
 
     A layer pays for what it and the joins at it receive, for its partial sums, and for results that leave.
     """
     links, flow = Links(outline.chip, outline.n_chips), outline.flow
-    hops, outside = [0] * len(outline.layers), 0
+    hops, edges = [0] * len(outline.layers), [0] * outline.n_chips
     layer_of = {i: s.layer for i, s in enumerate(flow.streams) if s.layer is not None}
 
-    crossed = cache(links.hops)
+    @cache
+    def crossed(source: int, target: int) -> tuple[int, tuple[int, ...]]:
+        """Links inside of chips, and the chips whose edge is crossed."""
+        inner, outer = links.hops(source, target)
+        return inner, tuple(links.chip_of(end) for end in (source, target) if end != OUTSIDE) if outer else ()
 
     @cache
-    def handed_on(targets: tuple[int, ...]) -> tuple[int, int]:
+    def handed_on(targets: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         ways = [crossed(a, b) for a, b in pairwise(targets)]
-        return sum(inner for inner, _ in ways), sum(outer for _, outer in ways)
+        return sum(inner for inner, _ in ways), tuple(chip for _, chips in ways for chip in chips)
 
     def send(flows: tuple[Flow, ...], n: int, payer: int | None) -> None:
-        nonlocal outside
         for message in flows:  # those of an edge share their targets
-            inner, outer = crossed(message.source, message.targets[0])
-            more_inner, more_outer = handed_on(message.targets)
+            inner, chips = crossed(message.source, message.targets[0])
+            more_inner, more_chips = handed_on(message.targets)
             if payer is not None:
                 hops[payer] += n * message.bits * (inner + more_inner)
-            outside += n * message.bits * (outer + more_outer)
+            for chip in (*chips, *more_chips):
+                edges[chip] += n * message.bits
 
     for stream in flow.streams:
         for edge in stream.edges:
@@ -223,4 +227,4 @@ def link_bits(outline: Outline) -> tuple[tuple[int, ...], int]:
             vectors = len(range(copy, layer.vectors_per_input, layer.n_replicas))
             sums = tuple(Flow(a, (b,), n * layer.sum_bits) for (a, b), n in layer.moved_sums(copy).items())
             send(sums, vectors, i)
-    return tuple(hops), outside
+    return tuple(hops), tuple(edges)

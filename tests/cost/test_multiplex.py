@@ -11,10 +11,11 @@ from small import random_weights, small_chip, small_network
 
 import mapping
 from xbar.cost import estimate
-from xbar.cost.multiplex import cells_of, multiplexed, offchip_bits
+from xbar.cost.multiplex import cells_of, multiplexed
 from xbar.cost.programming import cells_of as cells_of_program
 from xbar.errors import CapacityError, DataError
 from xbar.outline import Outline
+from xbar.traffic import link_bits
 
 # 3-bit cells of 1 to 8 uS: levels 1/8 .. 1; a pulse is 1 pJ and 100 ns, a row at a time
 WRITES = {"pulse_s": 1e-7, "energy_J": 1e-12, "pulses": 2, "verify": False, "parallel": "row", "endurance": 1000}
@@ -78,7 +79,7 @@ def test_the_first_input_goes_through_all_layers_of_a_turn():
 def test_what_turns_load_and_store_is_what_crosses_the_chips_edges():
     """Partial sums of layer 0, which is on four chips, and inputs that are handed on to each of them, included."""
     whole = sketch(tile__cores=1, core__crossbars=1)
-    by_chip = offchip_bits(whole)
+    _, by_chip = link_bits(whole)
     assert len(by_chip) == whole.n_chips == 5
     assert sum(by_chip) == whole.host_ops["offchip_bits"]
     assert by_chip[-1] == 6 * 4 + 3 * 4

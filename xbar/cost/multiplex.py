@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 from xbar.cost.estimate import clock_J, estimate
@@ -15,7 +14,7 @@ from xbar.errors import CapacityError, DataError
 from xbar.hardware import Chip
 from xbar.outline import LayerOutline, Outline
 from xbar.result import Activity, Report
-from xbar.traffic import OUTSIDE, Flow, Links, edge_flows
+from xbar.traffic import link_bits
 from xbar.units import duration, si
 
 
@@ -141,7 +140,7 @@ def _turns(outline: Outline, written: Programming) -> Iterator[Turn]:
     times = {timing.name: timing.total_s for timing in analytic_pipeline(outline)}
     writing = {layer.name: layer for layer in written.layers}
     rate = chip.events_per_s("offchip_bits", "chip")
-    bits = offchip_bits(outline)
+    _, bits = link_bits(outline)
     for k in range(outline.n_chips):
         held = {layer.name: _share(layer, k * cores, (k + 1) * cores) for layer in outline.layers}
         names = tuple(name for name, share in held.items() if share > 0)
@@ -153,29 +152,6 @@ def _turns(outline: Outline, written: Programming) -> Iterator[Turn]:
             compute_s=max(times[name] for name in names),
             offchip_s=bits[k] / rate if rate else 0.0,
         )
-
-
-def offchip_bits(outline: Outline) -> list[int]:
-    """Bits per network input over the links into and out of each chip, [chip]: what its turn loads and stores."""
-    links, bits = Links(outline.chip, outline.n_chips), [0] * outline.n_chips
-
-    def send(flows: Iterable[Flow], n: int) -> None:
-        for flow in flows:
-            for source, target in pairwise((flow.source, *flow.targets)):
-                if OUTSIDE in (source, target) or links.chip_of(source) != links.chip_of(target):
-                    for tile in {source, target} - {OUTSIDE}:
-                        bits[links.chip_of(tile)] += n * flow.bits
-
-    for stream in outline.flow.streams:
-        for edge in stream.edges:
-            send(edge_flows(outline, edge, stream), edge.n_units)
-    for edge in outline.flow.outputs:
-        send(edge_flows(outline, edge, None), edge.n_units)
-    for layer in outline.layers:
-        for copy in range(layer.n_replicas):
-            vectors = len(range(copy, layer.vectors_per_input, layer.n_replicas))
-            send((Flow(a, (b,), n * layer.sum_bits) for (a, b), n in layer.moved_sums(copy).items()), vectors)
-    return bits
 
 
 def _share(layer: LayerOutline, first: int, end: int) -> float:
