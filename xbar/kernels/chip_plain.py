@@ -86,7 +86,6 @@ class Inbox:
     left: list[int]
     arrived: int = 0
     freed: int = 0
-    high: int = 0
 
     def held(self) -> int:
         return max(0, self.edge.sent - self.freed)

@@ -94,7 +94,6 @@ def hold(t, s, inbox, sent_before, freed_before):  # type: ignore[no-untyped-def
     """Note what an inbox holds now that units were sent to it or left it."""
     before = sent_before - freed_before
     units = get(s, S.sent, get(t, T.inbox_edge, inbox)) - get(s, S.freed, inbox)
-    put(s, S.inbox_high, inbox, max(get(s, S.inbox_high, inbox), units))
     tile = get(t, T.site_tile, get(t, T.inbox_site, inbox))
     add(s, S.tile_bits, tile, held_bits(t, inbox, units) - held_bits(t, inbox, before))
     put(s, S.tile_high, tile, max(get(s, S.tile_high, tile), get(s, S.tile_bits, tile)))

@@ -56,8 +56,7 @@ class S(IntEnum):
     """What changes. Rows and units are counted over the whole batch.
 
     row_done [row of all streams, by row_ptr]; row_left: parts that are still to be made. spent: fs [lane, way of
-    spending it]. high: most units in an inbox, most bits in a tile's buffer. moved: bits sent, bits that arrived,
-    letters, events.
+    spending it]. tile_high: most bits in a tile's buffer. moved: bits sent, bits that arrived, letters, events.
     """
 
     row_ptr = 0
@@ -99,14 +98,13 @@ class S(IntEnum):
     bus_busy = 36
     unit_free = 37
     unit_busy = 38
-    inbox_high = 39
-    tile_bits = 40
-    tile_high = 41
-    begin = 42
-    end = 43
-    moved = 44
-    trace = 45
-    n_traced = 46
+    tile_bits = 39
+    tile_high = 40
+    begin = 41
+    end = 42
+    moved = 43
+    trace = 44
+    n_traced = 45
 
 
 SENT_BITS, ARRIVED_BITS, N_LETTERS, N_HANDLED = 0, 1, 2, 3
@@ -180,7 +178,6 @@ def new_state(t: Packed, n_inputs: int, n_trace: int) -> Packed:
             S.bus_busy: zeros(n_tiles),
             S.unit_free: zeros(n_tiles, N_UNITS),
             S.unit_busy: zeros(n_tiles, N_UNITS),
-            S.inbox_high: zeros(n_inboxes),
             S.tile_bits: zeros(n_tiles),
             S.tile_high: zeros(n_tiles),
             S.begin: np.full(n_inputs, -1),

@@ -132,7 +132,6 @@ class Run:
 
     def note_high(self, inbox: Inbox) -> None:
         tile = inbox.site.tile
-        inbox.high = max(inbox.high, inbox.held())
         tile.high = max(tile.high, sum(other.bits() for other in tile.inboxes))
 
     def free_behind(self, site: Site) -> None:
@@ -333,7 +332,6 @@ class Run:
             S.port_busy: [sum(port.busy for port in tile.ports) for tile in chip.tiles],
             S.bus_busy: [tile.bus.busy for tile in chip.tiles],
             S.unit_busy: [[unit.busy for unit in tile.units] for tile in chip.tiles],
-            S.inbox_high: [inbox.high for inbox in chip.inboxes],
             S.tile_high: [tile.high for tile in chip.tiles],
             S.moved: [self.bits_sent, self.bits_arrived, self.n_letters, self.n_events],
             S.trace: self.trace,

@@ -128,11 +128,11 @@ def _turns(turns: Multiplexed) -> Iterator[RenderableType]:
         figures.add_row(*row)
     yield figures
     table = narrow_table()
-    for name in ("turn", "layers", "writing", "slowest layer", "links off the chip"):
+    for name in ("turn", "layers", "writing", "first input", "further ones", "links"):
         table.add_column(name, justify="left" if name == "layers" else RIGHT)
     for k, turn in enumerate(turns.turns):
         first, last = turn.layers[0], turn.layers[-1]
         names = escape(first if first == last else f"{first} .. {last}")
-        times = (duration(turn.write_s), si(turn.compute_s, "s"), si(turn.offchip_s, "s"))
+        times = (duration(turn.write_s), *(si(t, "s") for t in (turn.first_s, turn.compute_s, turn.offchip_s)))
         table.add_row(str(k), names, *times)
     yield table
