@@ -98,3 +98,16 @@ def test_what_drives_the_word_lines_limits_the_reads() -> None:
 def test_a_run_that_would_take_hours_is_refused() -> None:
     with pytest.raises(DataError, match="n_inputs: must be so few that the crossbars work for at most 1000 s, got 64"):
         cycles(demo(**{"crossbar.read_time_s": "1 s"}), 64)
+
+
+def test_a_part_that_does_several_kinds_of_work_does_one_at_a_time() -> None:
+    """PUMA's ALU adds, pools and does all else. Cores of one crossbar, so that sums of several cores are added."""
+    slow = {"core.crossbars": 1, "tile.cores": 32, "core.parts.ALU.rate_Hz": "10 kHz"}
+    sketch, rate = demo("puma_asplos_2019", **slow), 32 * 1e4
+    result = cycles(sketch, 8)
+    ops = [n for s in sketch.flow.streams for event, n in s.ops.items() if event in ("pooling_ops", "digital_ops")]
+    adds = [layer.vectors_per_input * layer.per_vector.tile_adds for layer in sketch.layers]
+    assert sketch.n_tiles_used == 1
+    assert min(sum(ops), sum(adds)) > 0
+    assert result.period_s == approx((sum(ops) + sum(adds)) / rate, rel=1e-3)
+    assert result.bottleneck.startswith("adders, pooling units, digital units of tile 0, taken 100%")

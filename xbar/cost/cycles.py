@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xbar.cost.deadlock import explain
 from xbar.cost.latency import analytic_pipeline
 from xbar.cost.stations import Stations, stations
-from xbar.cost.tracing import trace_of
+from xbar.cost.tracing import UNITS, trace_of
 from xbar.errors import CapacityError, DataError
 from xbar.kernels.cycle_state import (
     ARRIVED_BITS,
@@ -43,7 +43,6 @@ _BESIDE = (
     T.cycle_fs,
 )
 _BUSY, _GAIN = 0.9, 0.02  # a part is the bottleneck from that share on; a gain that is worth telling
-_UNITS = ("adders", "activation units", "pooling units", "digital units")
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def _parts(made: Stations, state: Packed) -> Iterator[_Part]:
     for name, busy, remedy, times in (
         ("bus", state[S.bus_busy], "a wider bus helps", {T.lane_bus_fs: True, T.lane_sums_fs: True}),
         ("buffer ports", ports, "more ports, or wider words, help", {T.tile_word_fs: True, T.lane_port_fs: True}),
-        *_units(state),
+        *_units(made, state),
     ):
         busiest = int(np.argmax(busy[: made.n_tiles]))
         if busy[busiest] > 0:
@@ -177,12 +176,18 @@ def _parts(made: Stations, state: Packed) -> Iterator[_Part]:
             yield _Part(made.links.label(link), float(state[S.link_busy][link]), remedy, alike)
 
 
-def _units(state: Packed) -> Iterator[tuple[str, NDArray[np.int64], str, dict[T, Any]]]:
-    """The digital units of the tiles."""
-    for k, unit in enumerate(_UNITS):
-        remedy = "more of them, or larger cores, help" if k == ADD else "more of them help"
-        work = {T.home_fs: np.arange(N_UNITS) == k} | ({T.site_fs: True} if k == DIGITAL else {})
-        yield unit, state[S.unit_busy][:, k], remedy, work
+def _units(made: Stations, state: Packed) -> Iterator[tuple[str, NDArray[np.int64], str, dict[T, Any]]]:
+    """The digital units of the tiles; those that one part is, together."""
+    for k in range(N_UNITS):
+        own = made.tables[T.unit_server] == k
+        remedy = "more of them, or larger cores, help" if own[ADD] else "more of them help"
+        work = {T.home_fs: own} | ({T.site_fs: True} if own[DIGITAL] else {})
+        yield (
+            ", ".join(unit for unit, is_own in zip(UNITS, own, strict=True) if is_own),
+            state[S.unit_busy][:, k],
+            remedy,
+            work,
+        )
 
 
 def _bottleneck(made: Stations, result: Cycles, busiest: _Part, share: float) -> str:

@@ -289,6 +289,7 @@ class _Builder:
                 tile_word_fs=word_fs if real else 0,
             )
         t.add(cycle_fs=0 if chip.cycle_s is None else fs(chip.cycle_s))
+        t.extend("unit_server", _servers(chip))
 
 
 def _sink(outline: Outline) -> Stream:
@@ -316,6 +317,21 @@ def _unit_seconds(chip: Chip, stream: Stream, layer: LayerOutline) -> dict[int, 
     rates = [chip.events_per_s(event) for event in _UNIT_EVENTS]
     pairs = zip(_UNIT_EVENTS, rates, strict=True)
     return {unit: ops[event] / rate if rate else 0.0 for unit, (event, rate) in enumerate(pairs)}
+
+
+def _servers(chip: Chip) -> list[int]:
+    """[digital unit] The first unit that the same part limits: the events of a part share its time."""
+    limits = []
+    for event in _UNIT_EVENTS:
+        answers = [
+            (row.count_per_chip * rate, row.level, row.part)
+            for row in chip.ledger()
+            if row.level in ("core", "tile")
+            for answered, rate in row.rates
+            if answered == event
+        ]
+        limits.append(min(answers)[1:] if answers else (event,))
+    return [limits.index(part) for part in limits]
 
 
 def _buffer_words(chip: Chip) -> tuple[int, int, int]:

@@ -38,7 +38,7 @@ _KINDS: dict[int, str] = {
 }
 # what a lane does at the same time has threads of its own: their order, and what follows the layer's name
 _OF_LANES = {FETCHED: ": input", READS: "", CONVERTING: ": conversion", ADDING: ": shift-and-add", SUMMED: ": sums"}
-_UNITS = ("adders", "activation units", "pooling units", "digital units")
+UNITS = ("adders", "activation units", "pooling units", "digital units")
 
 
 def trace_of(made: Stations, state: Packed) -> Trace:
@@ -139,7 +139,7 @@ def _threads(
         if key >= buffers:
             return f"buffer port {key - buffers}"
         if key >= units:
-            return _UNITS[key - units]
+            return UNITS[key - units]
         (of, copy), part = divmod(key // len(kinds), copies), key % len(kinds)
         return names[of] + (f", copy {copy}" if n_copies[of] > 1 else "") + _OF_LANES[kinds[part]]
 

@@ -212,6 +212,9 @@ class Chip:
         self.cycle_fs = t["cycle_fs"][0]
         words = zip(t["tile_word_bits"], t["tile_word_fs"], t["tile_ports"], strict=True)
         self.tiles = [Tile(i, bits, fs, [Server() for _ in range(n)]) for i, (bits, fs, n) in enumerate(words)]
+        self.servers: list[int] = t["unit_server"]
+        for tile in self.tiles:
+            tile.units = [tile.units[server] for server in self.servers]
         flits = zip(t["link_flit_bits"], t["link_flit_fs"], strict=True)
         self.links = [Link(i, bits, fs) for i, (bits, fs) in enumerate(flits)]
         self.streams = [self._stream(i, n_inputs) for i in range(len(t["stream_kind"]))]

@@ -235,7 +235,7 @@ def sums(t, s, queue, channel, now):  # type: ignore[no-untyped-def]
         at = now
         for unit in range(ADD, DIGITAL + 1):
             fs = get(t, T.home_fs, home * N_UNITS + unit)
-            start = start_unit(s, first + unit, fs, at)
+            start = start_unit(s, first + get(t, T.unit_server, unit), fs, at)
             # adding and the way to it are one stage
             at = done + stage(t, start + fs - done) if unit == ADD else start + stage(t, fs)
             if fs > 0:
@@ -291,7 +291,8 @@ def try_site(t, s, queue, site, now, n_inputs):  # type: ignore[no-untyped-def]
     if staging_full(t, s, stream, row):
         return
     fs = get(t, T.site_fs, site)
-    start = start_unit(s, get(t, T.site_tile, site) * N_UNITS + DIGITAL, fs, now)
+    unit = get(t, T.site_tile, site) * N_UNITS + get(t, T.unit_server, DIGITAL)
+    start = start_unit(s, unit, fs, now)
     if fs > 0:
         keep(s, JOINING, site, start, start + fs, row, NOTHING)
     put(s, S.site_busy, site, 1)

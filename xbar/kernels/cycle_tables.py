@@ -52,7 +52,8 @@ class T(IntEnum):
     [link] link_flit_bits, link_flit_fs: time of a flit, which is also that of a hop.
     [tile] tile_ports, tile_word_bits, tile_word_fs: of the buffer; word_fs 0: takes no time.
     vectors, vectors_per_row [stream]: of a layer, per input and per row. cycle_fs: digital stages take whole cycles; 0:
-    any.
+    any. unit_server [digital unit]: the unit with which it takes turns, since one part does the work of both; mostly
+    itself.
     """
 
     stream_kind = 0
@@ -115,3 +116,4 @@ class T(IntEnum):
     tile_word_bits = 57
     tile_word_fs = 58
     cycle_fs = 59
+    unit_server = 60

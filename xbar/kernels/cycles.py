@@ -22,10 +22,10 @@ bus and a digital unit work in the order of request; work of no time takes none 
    before are over, it begins: a read takes read_fs, is sampled when the converters have done the sample before it,
    and the next read starts then; samples convert in convert_fs. The vector is done stage(convert_fs) + add_fs after
    its last sample.
-4. Its sums take the bus, and each channel brings its part to a home. When all sums of a copy's vector are there, every
-   home adds: a stage from the moment when the last lane was done, the way of the sums included. It passes the vector
-   through activation, pooling and other digital units, each a stage. A copy ends its vectors in their order, each when
-   the slowest home has. A row is complete with its last vector.
+4. Its sums take the bus, and each channel brings its part to a home. When all sums of a copy's vector are there,
+   every home adds: a stage from the moment when the last lane was done, the way of the sums included. It passes the
+   vector through activation, pooling and other digital units, each a stage; units with one server take turns. A copy
+   ends its vectors in their order, each when the slowest home has. A row is complete with its last vector.
 5. A join's site takes its next row when the units that it needs are there, and fewer than `stream_staging` complete
    rows before it wait to be released; digital work is a stage. The row is complete with its last site.
 6. An input begins when its first unit is sent, and ends when all its units are in the sink. The run ends when nothing
