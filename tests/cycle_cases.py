@@ -166,7 +166,8 @@ _TOPS = (0, 1, 3, 50, 10_000)  # small times bring events that are at the same t
 
 
 def changed(tables: Packed, rng: np.random.Generator, slots: bool = True) -> Packed:
-    """Other times, pulses, flits, words, ports, room for rows, and (`slots`) room for units, from a window on."""
+    """Other times, pulses, flits, words, ports, units that are one part, room for rows, and (`slots`) room for units,
+    from a window on."""
 
     def ints(name: T, low: int, high: int) -> Any:
         return rng.integers(low, high + 1, tables[name].shape)
@@ -176,6 +177,7 @@ def changed(tables: Packed, rng: np.random.Generator, slots: bool = True) -> Pac
         some = rng.random(tables[name].shape) < rng.choice([0.2, 0.9, 1])
         changes[name] = ints(name, 0, int(rng.choice(_TOPS))) * some
     changes[T.cycle_fs] = int(rng.choice([0, 0, 1, 7, 1000]))
+    changes[T.unit_server] = np.array([(0, 1, 2, 3), (0, 1, 0, 0), (0, 1, 2, 1), (0, 0, 0, 0)][rng.integers(4)])
     changes[T.lane_pulses] = ints(T.lane_pulses, 1, int(rng.choice([1, 4])))
     changes[T.link_flit_bits] = ints(T.link_flit_bits, 1, int(rng.choice([1, 8, 64])))
     changes[T.tile_word_bits] = ints(T.tile_word_bits, 1, int(rng.choice([1, 32])))
